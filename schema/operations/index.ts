@@ -1,0 +1,32 @@
+/** The registry: every operation that Volley offers, on every face. */
+import * as clusters from "./clusters.ts";
+import * as market from "./market.ts";
+import * as nodes from "./nodes.ts";
+import * as payments from "./payments.ts";
+
+export const OPERATIONS = {
+  "gpus.list": market.gpusList,
+  "offers.list": market.offersList,
+  "network.get": market.networkGet,
+  "quotes.create": market.quotesCreate,
+  "quotes.get": market.quotesGet,
+  "clusters.reserve": clusters.clustersReserve,
+  "clusters.get": clusters.clustersGet,
+  "clusters.list": clusters.clustersList,
+  "clusters.extend": clusters.clustersExtend,
+  "clusters.teardown": clusters.clustersTeardown,
+  "clusters.exec": clusters.clustersExec,
+  "clusters.logs": clusters.clustersLogs,
+  "clusters.events": clusters.clustersEvents,
+  "payments.get": payments.paymentsGet,
+  "refunds.create": payments.refundsCreate,
+  "refunds.get": payments.refundsGet,
+  "nodes.enrol": nodes.nodesEnrol,
+  "nodes.get": nodes.nodesGet,
+  "nodes.heartbeat": nodes.nodesHeartbeat,
+  "nodes.assignments": nodes.nodesAssignments,
+  "nodes.report": nodes.nodesReport,
+} as const;
+
+export type Operations = typeof OPERATIONS;
+export type OperationId = keyof Operations;

@@ -1,0 +1,61 @@
+import { z } from "zod";
+import { idSchema } from "../ids.ts";
+import { defineOperation } from "../operation.ts";
+import { paymentSchema, refundSchema } from "../resources/payment.ts";
+import { solanaAddress } from "./clusters.ts";
+
+export const paymentsGet = defineOperation({
+  id: "payments.get",
+  summary: "One payment: its state and what is missing",
+  method: "GET",
+  path: "/v1/payments/{id}",
+  graphql: { kind: "query", field: "payment" },
+  input: z.strictObject({ id: idSchema("payment") }),
+  output: paymentSchema,
+  errors: ["unauthenticated", "credential_invalid", "not_found"],
+  scope: "holder",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const refundsCreate = defineOperation({
+  id: "refunds.create",
+  summary: "Sends a cluster's credit to an address",
+  method: "POST",
+  path: "/v1/refunds",
+  graphql: { kind: "mutation", field: "createRefund" },
+  input: z.strictObject({
+    cluster_id: idSchema("cluster"),
+    to: solanaAddress.describe("Wallet that receives the USDC."),
+  }),
+  output: refundSchema,
+  status: 201,
+  errors: [
+    "unauthenticated",
+    "credential_invalid",
+    "not_found",
+    "nothing_to_refund",
+    "address_invalid",
+    "idempotency_key_missing",
+    "idempotency_key_invalid",
+    "idempotency_mismatch",
+    "idempotency_in_progress",
+  ],
+  scope: "holder",
+  idempotency: "required",
+  rateLimit: "write",
+});
+
+export const refundsGet = defineOperation({
+  id: "refunds.get",
+  summary: "One refund",
+  method: "GET",
+  path: "/v1/refunds/{id}",
+  graphql: { kind: "query", field: "refund" },
+  input: z.strictObject({ id: idSchema("refund") }),
+  output: refundSchema,
+  errors: ["unauthenticated", "credential_invalid", "not_found"],
+  scope: "holder",
+  idempotency: "none",
+  rateLimit: "read",
+});
