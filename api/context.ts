@@ -1,0 +1,73 @@
+/** What every verb receives: the ports, the settings, and who asks. */
+import { type Id, type IdKind, makeId } from "@volley/schema/ids";
+import type { Database } from "./db/database.ts";
+import type { Market } from "./market/market.ts";
+import type { Chain } from "./ports/chain.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Logger } from "./ports/logger.ts";
+import type { Metrics } from "./ports/metrics.ts";
+import type { Random } from "./ports/random.ts";
+import type { Supplier } from "./ports/supplier.ts";
+import type { TreasurySigner } from "./ports/treasury-signer.ts";
+import type { Settings } from "./settings.ts";
+
+/** Made once per process (Node) or per request (Workers). */
+export interface Services {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly db: Database;
+  readonly chain: Chain;
+  /** Absent where no refund is to be signed, such as at the edge. */
+  readonly signer: TreasurySigner | null;
+  readonly market: Market;
+  readonly suppliers: Readonly<Partial<Record<"agent" | "simulated", Supplier>>>;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Tells the local worker and local streams that something has changed, so that they need not wait for their poll. */
+  readonly hints: Hints;
+}
+
+/** In-process wake-ups: never needed for correctness, only for latency. */
+export interface Hints {
+  /** Topics: `tasks`, `cluster:<id>`, `node:<id>`. */
+  notify(topic: string): void;
+  /** Resolves at the next notification of the topic or after `ms`, whichever comes first. */
+  wait(topic: string, ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export type Actor =
+  | { readonly kind: "anonymous" }
+  /** Presented a bearer credential; each verb compares its hash with the object's. */
+  | { readonly kind: "bearer"; readonly tokenHash: string }
+  /** Proved by signature that it is this node. */
+  | { readonly kind: "node"; readonly nodeId: Id<"node"> }
+  /** Volley itself, in a task. */
+  | { readonly kind: "system" };
+
+export interface Context extends Services {
+  readonly actor: Actor;
+  readonly requestId: string;
+  /** As sent, unquoted; null when absent. */
+  readonly idempotencyKey: string | null;
+  /** Stands for the caller's network address in limits. */
+  readonly callerHash: string;
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal;
+}
+
+export function newId<Kind extends IdKind>(services: Pick<Services, "clock" | "random">, kind: Kind): Id<Kind> {
+  return makeId(kind, services.clock.nowMs(), services.random.bytes(10));
+}
+
+/** The context in which tasks call verbs. */
+export function systemContext(services: Services, signal: AbortSignal): Context {
+  return {
+    ...services,
+    actor: { kind: "system" },
+    requestId: newId(services, "request"),
+    idempotencyKey: null,
+    callerHash: "system",
+    signal,
+  };
+}

@@ -1,0 +1,123 @@
+-- The whole reservation in one round trip: idempotency record, quote used once, capacity of every machine
+-- of the gang, hold, payment, event and the tasks that follow. All or nothing: any fault raises.
+-- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded.
+CREATE OR REPLACE FUNCTION reserve_cluster(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  now_ms bigint := (request->>'now_ms')::bigint;
+  cluster jsonb := request->'cluster';
+  payment jsonb := request->'payment';
+  new_cluster_id text := cluster->>'id';
+  stored idempotency_keys;
+  short text;
+  lease record;
+  chosen integer[];
+BEGIN
+  INSERT INTO idempotency_keys (scope, key, fingerprint, response, created_at, expires_at)
+  VALUES (request->>'scope', request->>'key', request->>'fingerprint', request->'response', now_ms,
+          (request->>'key_expires_at')::bigint)
+  ON CONFLICT (scope, key) DO NOTHING;
+  IF NOT FOUND THEN
+    SELECT * INTO stored FROM idempotency_keys WHERE scope = request->>'scope' AND key = request->>'key';
+    IF stored.fingerprint IS DISTINCT FROM request->>'fingerprint' THEN
+      RETURN jsonb_build_object('outcome', 'mismatch');
+    END IF;
+    RETURN jsonb_build_object('outcome', 'replayed', 'response', stored.response);
+  END IF;
+
+  IF (SELECT count(*) FROM clusters
+      WHERE caller_hash = cluster->>'caller_hash' AND status = 'awaiting_payment'
+     ) >= (request->>'holds_max')::integer THEN
+    RAISE EXCEPTION 'holds_exceeded' USING ERRCODE = 'VR003';
+  END IF;
+
+  INSERT INTO clusters
+    (id, secret_hash, caller_hash, status, quote_id, quote, gpu, gpus_per_node, duration_seconds, fee_bps,
+     total_micro_usdc, image, startup_script, env, name, metadata, client_reference, refund_address, master_port,
+     created_at, event_sequence)
+  VALUES
+    (new_cluster_id, cluster->>'secret_hash', cluster->>'caller_hash', 'awaiting_payment', cluster->>'quote_id',
+     cluster->'quote', cluster->>'gpu', (cluster->>'gpus_per_node')::integer,
+     (cluster->>'duration_seconds')::integer, (cluster->>'fee_bps')::integer,
+     (cluster->>'total_micro_usdc')::bigint, cluster->>'image', cluster->>'startup_script', cluster->'env',
+     cluster->>'name', cluster->'metadata', cluster->>'client_reference', cluster->>'refund_address',
+     (cluster->>'master_port')::integer, now_ms, 1)
+  ON CONFLICT (quote_id) DO NOTHING;
+  IF NOT FOUND THEN RAISE EXCEPTION 'quote_used' USING ERRCODE = 'VR001'; END IF;
+
+  -- In id order, so that two gangs over the same machines can't deadlock.
+  PERFORM 1 FROM nodes
+  WHERE id IN (SELECT wanted->>'node_id' FROM jsonb_array_elements(request->'leases') AS wanted)
+  ORDER BY id FOR NO KEY UPDATE;
+  WITH claims AS (
+    SELECT wanted->>'node_id' AS node_id, sum((wanted->>'gpus')::integer)::integer AS gpus
+    FROM jsonb_array_elements(request->'leases') AS wanted GROUP BY 1
+  ), claimed AS (
+    UPDATE nodes SET gpus_free = nodes.gpus_free - claims.gpus, change_xid = (pg_current_xact_id()::text)::bigint
+    FROM claims
+    WHERE nodes.id = claims.node_id AND nodes.gpus_free >= claims.gpus AND nodes.status = 'online'
+    RETURNING nodes.id
+  )
+  SELECT string_agg(claims.node_id, ',') INTO short
+  FROM claims WHERE claims.node_id NOT IN (SELECT id FROM claimed);
+  IF short IS NOT NULL THEN RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = short; END IF;
+
+  FOR lease IN
+    SELECT * FROM jsonb_to_recordset(request->'leases')
+      AS wanted(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
+  LOOP
+    SELECT array_agg(free.slot) INTO chosen FROM (
+      SELECT slot FROM generate_series(0, (SELECT gpus_total FROM nodes WHERE id = lease.node_id) - 1) AS slot
+      WHERE NOT EXISTS (SELECT 1 FROM lease_slots AS taken WHERE taken.node_id = lease.node_id AND taken.slot = slot.slot)
+      ORDER BY slot LIMIT lease.gpus
+    ) AS free;
+    IF coalesce(array_length(chosen, 1), 0) <> lease.gpus THEN
+      RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = lease.node_id;
+    END IF;
+    INSERT INTO leases
+      (id, cluster_id, rank, node_id, gpus, slots, rate_micro_usdc_per_gpu_hour, hostname, desired)
+    VALUES
+      (lease.id, new_cluster_id, lease.rank, lease.node_id, lease.gpus, chosen,
+       lease.rate_micro_usdc_per_gpu_hour, lease.hostname, 'reserved');
+    INSERT INTO lease_slots (node_id, slot, lease_id) SELECT lease.node_id, unnest(chosen), lease.id;
+  END LOOP;
+
+  PERFORM ledger_open('customer:' || new_cluster_id, 'customer', now_ms);
+  PERFORM ledger_open('escrow:' || new_cluster_id, 'escrow', now_ms);
+  PERFORM ledger_hold(payment->>'hold_transfer_id', 'customer:' || new_cluster_id, 'escrow:' || new_cluster_id,
+    (payment->>'amount_micro_usdc')::bigint, (payment->>'expires_at')::bigint, 'hold', payment->>'id', now_ms);
+  INSERT INTO payments
+    (id, cluster_id, purpose, rail, status, amount_micro_usdc, hold_transfer_id, recipient, mint, reference,
+     commitment, expires_at, created_at)
+  VALUES
+    (payment->>'id', new_cluster_id, 'reserve', payment->>'rail', 'pending', (payment->>'amount_micro_usdc')::bigint,
+     payment->>'hold_transfer_id', payment->>'recipient', payment->>'mint', payment->>'reference',
+     payment->>'commitment', (payment->>'expires_at')::bigint, now_ms);
+
+  INSERT INTO events (cluster_id, sequence, id, type, data, created_at)
+  VALUES (new_cluster_id, 1, request->>'event_id', 'cluster.reserved', request->'event_data', now_ms);
+  INSERT INTO tasks (kind, id, due_at) VALUES
+    ('cluster', new_cluster_id, (payment->>'expires_at')::bigint),
+    ('payment', payment->>'id', now_ms);
+  RETURN jsonb_build_object('outcome', 'reserved');
+END $$;
+
+-- Gives the capacity of these leases back, once each.
+CREATE OR REPLACE FUNCTION release_leases(lease_ids text[], now_ms bigint) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE released integer;
+BEGIN
+  PERFORM 1 FROM nodes
+  WHERE id IN (SELECT node_id FROM leases WHERE id = ANY(lease_ids) AND released_at IS NULL)
+  ORDER BY id FOR NO KEY UPDATE;
+  WITH freed AS (
+    UPDATE leases SET released_at = now_ms WHERE id = ANY(lease_ids) AND released_at IS NULL
+    RETURNING id, node_id, gpus
+  ), removed AS (
+    DELETE FROM lease_slots WHERE lease_id IN (SELECT id FROM freed)
+  ), returned AS (
+    UPDATE nodes SET gpus_free = gpus_free + sums.gpus, change_xid = (pg_current_xact_id()::text)::bigint
+    FROM (SELECT node_id, sum(gpus)::integer AS gpus FROM freed GROUP BY node_id) AS sums
+    WHERE nodes.id = sums.node_id
+  )
+  SELECT count(*) INTO released FROM freed;
+  RETURN released;
+END $$;

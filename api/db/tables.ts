@@ -1,0 +1,503 @@
+/**
+ * The tables. Rules that must never break are constraints here or in `functions/*.sql`,
+ * not only in TypeScript. Moments are epoch milliseconds (bigint) set from the injected clock.
+ */
+
+import type { Bill, ClusterReason, ClusterStatus, EventType } from "@volley/schema/resources/cluster";
+import type { Interconnect, Isolation, Quote, SupplierClass } from "@volley/schema/resources/market";
+import type { PaymentNoticeCode, PaymentStatus } from "@volley/schema/resources/payment";
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uniqueIndex,
+} from "drizzle-orm/pg-core";
+
+const money = (name: string) => bigint(name, { mode: "bigint" });
+const moment = (name: string) => bigint(name, { mode: "number" });
+
+// --- supply ---------------------------------------------------------------------------------
+
+export const suppliers = pgTable("suppliers", {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  class: text().$type<SupplierClass>().notNull(),
+  createdAt: moment("created_at").notNull(),
+});
+
+export const enrolmentTokens = pgTable("enrolment_tokens", {
+  /** SHA-256 of the token, hex. */
+  tokenHash: text("token_hash").primaryKey(),
+  supplierId: text("supplier_id")
+    .notNull()
+    .references(() => suppliers.id),
+  expiresAt: moment("expires_at").notNull(),
+  nodeId: text("node_id"),
+});
+
+export const nodes = pgTable(
+  "nodes",
+  {
+    id: text().primaryKey(),
+    supplierId: text("supplier_id")
+      .notNull()
+      .references(() => suppliers.id),
+    /** Which supplier adapter reaches the machine. */
+    adapter: text().$type<"agent" | "simulated">().notNull(),
+    /** Ed25519, base64url; null for machines that no agent runs on. */
+    publicKey: text("public_key").unique(),
+    gpu: text().notNull(),
+    gpusTotal: integer("gpus_total").notNull(),
+    gpusFree: integer("gpus_free").notNull(),
+    priceMicroUsdcPerGpuHour: money("price_micro_usdc_per_gpu_hour").notNull(),
+    country: text().notNull(),
+    region: text().notNull(),
+    latitude: doublePrecision().notNull(),
+    longitude: doublePrecision().notNull(),
+    interconnect: text().$type<Interconnect>().notNull(),
+    /** Machines with the same fabric share a low-latency network; null for machines on their own. */
+    fabric: text(),
+    reliabilityPpm: integer("reliability_ppm").notNull(),
+    isolation: text().$type<Isolation>().notNull(),
+    cpuCores: integer("cpu_cores").notNull(),
+    memoryGib: integer("memory_gib").notNull(),
+    diskGib: integer("disk_gib").notNull(),
+    status: text().$type<"online" | "offline" | "draining">().notNull(),
+    advertiseAddress: text("advertise_address"),
+    createdAt: moment("created_at").notNull(),
+    /**
+     * Transaction that last changed what the market sees. Readers ask for rows at or above the oldest
+     * transaction that was still running at their last read, so a late commit is never missed.
+     */
+    changeXid: bigint("change_xid", { mode: "bigint" }).notNull().default(sql`(pg_current_xact_id()::text)::bigint`),
+  },
+  (table) => [
+    check("nodes_capacity", sql`${table.gpusFree} >= 0 AND ${table.gpusFree} <= ${table.gpusTotal}`),
+    check("nodes_price", sql`${table.priceMicroUsdcPerGpuHour} >= 0`),
+    index("nodes_change_xid").on(table.changeXid),
+    index("nodes_supplier").on(table.supplierId),
+  ],
+);
+
+/** What each heartbeat writes, apart from `nodes`, so that heartbeats never wait for a reservation. */
+export const nodeSessions = pgTable("node_sessions", {
+  nodeId: text("node_id")
+    .primaryKey()
+    .references(() => nodes.id),
+  lastSeenAt: moment("last_seen_at").notNull(),
+  heartbeatCounter: bigint("heartbeat_counter", { mode: "number" }).notNull().default(0),
+  assignmentsCounter: bigint("assignments_counter", { mode: "number" }).notNull().default(0),
+  reportCounter: bigint("report_counter", { mode: "number" }).notNull().default(0),
+});
+
+// --- clusters -------------------------------------------------------------------------------
+
+export const clusters = pgTable(
+  "clusters",
+  {
+    id: text().primaryKey(),
+    /** SHA-256 of the capability secret, hex. */
+    secretHash: text("secret_hash").notNull().unique(),
+    /** Hash of who reserved (network address), to bound unpaid reservations per caller. */
+    callerHash: text("caller_hash").notNull(),
+    status: text().$type<ClusterStatus>().notNull(),
+    statusReason: text("status_reason").$type<ClusterReason>(),
+    /** A quote is good for one cluster. */
+    quoteId: text("quote_id").notNull().unique(),
+    quote: jsonb().$type<Quote>().notNull(),
+    gpu: text().notNull(),
+    gpusPerNode: integer("gpus_per_node").notNull(),
+    durationSeconds: integer("duration_seconds").notNull(),
+    feeBps: integer("fee_bps").notNull(),
+    totalMicroUsdc: money("total_micro_usdc").notNull(),
+    image: text(),
+    startupScript: text("startup_script"),
+    env: jsonb().$type<Record<string, string>>().notNull(),
+    name: text(),
+    metadata: jsonb().$type<Record<string, string>>().notNull(),
+    clientReference: text("client_reference"),
+    refundAddress: text("refund_address"),
+    masterPort: integer("master_port").notNull(),
+    createdAt: moment("created_at").notNull(),
+    /** When provisioning began. */
+    paidAt: moment("paid_at"),
+    /** Every rank verified: metering begins here. */
+    readyAt: moment("ready_at"),
+    endsAt: moment("ends_at"),
+    /** Metering ends here; the machines may take longer to be gone. */
+    meteredUntil: moment("metered_until"),
+    stoppedAt: moment("stopped_at"),
+    bill: jsonb().$type<Bill>(),
+    /** Number of the cluster's last event. */
+    eventSequence: integer("event_sequence").notNull().default(0),
+  },
+  (table) => [
+    check(
+      "clusters_status",
+      sql`${table.status} IN ('awaiting_payment','provisioning','running','stopping','stopped','expired','failed')`,
+    ),
+    /** No lease without an end: whatever runs has a moment at which it stops. */
+    check(
+      "clusters_end",
+      sql`${table.status} <> 'running' OR (${table.readyAt} IS NOT NULL AND ${table.endsAt} IS NOT NULL)`,
+    ),
+    index("clusters_created").on(table.createdAt, table.id),
+    index("clusters_unpaid").on(table.callerHash).where(sql`${table.status} = 'awaiting_payment'`),
+  ],
+);
+
+export const leases = pgTable(
+  "leases",
+  {
+    id: text().primaryKey(),
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    rank: integer().notNull(),
+    nodeId: text("node_id")
+      .notNull()
+      .references(() => nodes.id),
+    gpus: integer().notNull(),
+    slots: integer().array().notNull(),
+    rateMicroUsdcPerGpuHour: money("rate_micro_usdc_per_gpu_hour").notNull(),
+    hostname: text().notNull(),
+    desired: text().$type<"reserved" | "running" | "stopped">().notNull(),
+    observed: text().$type<"none" | "starting" | "ready" | "exited" | "failed" | "absent">().notNull().default("none"),
+    observedAt: moment("observed_at"),
+    reason: text(),
+    exitCode: integer("exit_code"),
+    readyAt: moment("ready_at"),
+    /** Capacity given back: never before absence was observed of a lease that may have run. */
+    releasedAt: moment("released_at"),
+    /** When the machine must stop by itself; null until the lease may run. */
+    endsAt: moment("ends_at"),
+  },
+  (table) => [
+    unique("leases_rank").on(table.clusterId, table.rank),
+    check("leases_end", sql`${table.desired} <> 'running' OR ${table.endsAt} IS NOT NULL`),
+    index("leases_node_live").on(table.nodeId).where(sql`${table.releasedAt} IS NULL`),
+  ],
+);
+
+/** One row per GPU slot in use: the key makes two live leases on one slot impossible. */
+export const leaseSlots = pgTable(
+  "lease_slots",
+  {
+    nodeId: text("node_id").notNull(),
+    slot: integer().notNull(),
+    leaseId: text("lease_id")
+      .notNull()
+      .references(() => leases.id),
+  },
+  (table) => [primaryKey({ columns: [table.nodeId, table.slot] }), index("lease_slots_lease").on(table.leaseId)],
+);
+
+export const events = pgTable(
+  "events",
+  {
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    sequence: integer().notNull(),
+    id: text().notNull().unique(),
+    type: text().$type<EventType>().notNull(),
+    data: jsonb().$type<Record<string, unknown>>().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.clusterId, table.sequence] })],
+);
+
+// --- use ------------------------------------------------------------------------------------
+
+export const executions = pgTable(
+  "executions",
+  {
+    id: text().primaryKey(),
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    /** One execution per key: a repeated request attaches to it. */
+    idempotencyKey: text("idempotency_key").notNull(),
+    fingerprint: text().notNull(),
+    command: jsonb().$type<string[]>().notNull(),
+    stdin: text(),
+    env: jsonb().$type<Record<string, string>>().notNull(),
+    createdAt: moment("created_at").notNull(),
+    expiresAt: moment("expires_at").notNull(),
+  },
+  (table) => [unique("executions_key").on(table.clusterId, table.idempotencyKey)],
+);
+
+export const executionRanks = pgTable(
+  "execution_ranks",
+  {
+    executionId: text("execution_id")
+      .notNull()
+      .references(() => executions.id),
+    leaseId: text("lease_id")
+      .notNull()
+      .references(() => leases.id),
+    rank: integer().notNull(),
+    exitCode: integer("exit_code"),
+    reason: text(),
+    finishedAt: moment("finished_at"),
+  },
+  (table) => [
+    primaryKey({ columns: [table.executionId, table.rank] }),
+    index("execution_ranks_open").on(table.leaseId).where(sql`${table.finishedAt} IS NULL`),
+  ],
+);
+
+/** Output of a lease. `source` is "log" or the execution's id; numbers have no gaps within a source and rank. */
+export const outputChunks = pgTable(
+  "output_chunks",
+  {
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    source: text().notNull(),
+    rank: integer().notNull(),
+    sequence: integer().notNull(),
+    stream: text().$type<"stdout" | "stderr">().notNull(),
+    data: text().notNull(),
+    encoding: text().$type<"utf-8" | "base64">().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.clusterId, table.source, table.rank, table.sequence] })],
+);
+
+// --- ledger ---------------------------------------------------------------------------------
+
+/**
+ * A balance is credits - debits of posted money. `limited` accounts (customers, escrow, refunds in flight)
+ * can never fall below zero, holds included; the others are only summed, so no hot row exists.
+ */
+export const accounts = pgTable(
+  "accounts",
+  {
+    id: text().primaryKey(),
+    kind: text().$type<"customer" | "escrow" | "refund" | "supplier" | "chain" | "revenue" | "unallocated">().notNull(),
+    limited: boolean().notNull(),
+    debitsPending: money("debits_pending").notNull().default(sql`0`),
+    debitsPosted: money("debits_posted").notNull().default(sql`0`),
+    creditsPosted: money("credits_posted").notNull().default(sql`0`),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [
+    check(
+      "accounts_not_negative",
+      sql`NOT ${table.limited} OR ${table.creditsPosted} - ${table.debitsPosted} - ${table.debitsPending} >= 0`,
+    ),
+    check("accounts_pending", sql`${table.debitsPending} >= 0`),
+  ],
+);
+
+/**
+ * Immutable. One row moves one amount from one account to another, so every row balances by itself.
+ * - `posted`: moves at once;
+ * - `pending`: declares a hold, without effect until funded;
+ * - `fund`: the hold now binds that much of the debit account's money;
+ * - `post`: moves `amount` of the hold and frees the rest;
+ * - `void`: frees all of it.
+ * A hold is funded at most once and resolved (post or void) at most once.
+ */
+export const transfers = pgTable(
+  "transfers",
+  {
+    id: text().primaryKey(),
+    kind: text().$type<"posted" | "pending" | "fund" | "post" | "void">().notNull(),
+    pendingId: text("pending_id"),
+    debitAccount: text("debit_account")
+      .notNull()
+      .references(() => accounts.id),
+    creditAccount: text("credit_account")
+      .notNull()
+      .references(() => accounts.id),
+    amountMicroUsdc: money("amount_micro_usdc").notNull(),
+    /** A hold that is not funded by then can't be any more. */
+    timeoutAt: moment("timeout_at"),
+    /** What it was for: cluster, payment, refund or inbound transfer. */
+    reason: text().notNull(),
+    reference: text().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [
+    check("transfers_amount", sql`${table.amountMicroUsdc} > 0`),
+    check("transfers_sides", sql`${table.debitAccount} <> ${table.creditAccount}`),
+    check("transfers_pending", sql`(${table.kind} IN ('fund','post','void')) = (${table.pendingId} IS NOT NULL)`),
+    uniqueIndex("transfers_funded_once").on(table.pendingId).where(sql`${table.kind} = 'fund'`),
+    uniqueIndex("transfers_resolved_once").on(table.pendingId).where(sql`${table.kind} IN ('post', 'void')`),
+    /** One effect per cause: a repeated step can't move money twice. */
+    uniqueIndex("transfers_once").on(table.reason, table.reference, table.debitAccount, table.creditAccount),
+  ],
+);
+
+// --- payments -------------------------------------------------------------------------------
+
+export const payments = pgTable(
+  "payments",
+  {
+    id: text().primaryKey(),
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    purpose: text().$type<"reserve" | "extend">().notNull(),
+    rail: text().$type<"solana_pay">().notNull(),
+    status: text().$type<PaymentStatus>().notNull(),
+    amountMicroUsdc: money("amount_micro_usdc").notNull(),
+    receivedMicroUsdc: money("received_micro_usdc").notNull().default(sql`0`),
+    /** The hold that this payment funds. */
+    holdTransferId: text("hold_transfer_id")
+      .notNull()
+      .references(() => transfers.id),
+    recipient: text().notNull(),
+    mint: text().notNull(),
+    reference: text().notNull().unique(),
+    commitment: text().$type<"confirmed" | "finalized">().notNull(),
+    /** What an extension adds. */
+    extensionSeconds: integer("extension_seconds"),
+    expiresAt: moment("expires_at").notNull(),
+    createdAt: moment("created_at").notNull(),
+    settledAt: moment("settled_at"),
+    /** Newest signature up to which the reference's history has been read whole. */
+    scannedUntil: text("scanned_until"),
+  },
+  (table) => [
+    index("payments_cluster").on(table.clusterId),
+    check("payments_received", sql`${table.receivedMicroUsdc} >= 0`),
+  ],
+);
+
+/** Every USDC transfer into our token account, once. */
+export const inboundTransfers = pgTable(
+  "inbound_transfers",
+  {
+    signature: text().notNull(),
+    /** Number of the instruction in order of execution. */
+    transferIndex: integer("transfer_index").notNull(),
+    slot: bigint({ mode: "bigint" }).notNull(),
+    sourceOwner: text("source_owner"),
+    amountMicroUsdc: money("amount_micro_usdc").notNull(),
+    /** Null: unallocated. */
+    paymentId: text("payment_id").references(() => payments.id),
+    finality: text().$type<"confirmed" | "finalized" | "dropped">().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.signature, table.transferIndex] }),
+    index("inbound_payment").on(table.paymentId),
+    index("inbound_not_final").on(table.createdAt).where(sql`${table.finality} = 'confirmed'`),
+  ],
+);
+
+export const paymentNotices = pgTable(
+  "payment_notices",
+  {
+    paymentId: text("payment_id")
+      .notNull()
+      .references(() => payments.id),
+    code: text().$type<PaymentNoticeCode>().notNull(),
+    /** Empty where no single transaction is meant. */
+    signature: text().notNull(),
+    detail: text().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.paymentId, table.code, table.signature] })],
+);
+
+/** Where the scan of our own token account stands. */
+export const chainCursors = pgTable("chain_cursors", {
+  name: text().primaryKey(),
+  signature: text().notNull(),
+  slot: bigint({ mode: "bigint" }).notNull(),
+});
+
+export const refunds = pgTable(
+  "refunds",
+  {
+    id: text().primaryKey(),
+    clusterId: text("cluster_id")
+      .notNull()
+      .references(() => clusters.id),
+    toAddress: text("to_address").notNull(),
+    amountMicroUsdc: money("amount_micro_usdc").notNull(),
+    status: text().$type<"pending" | "sent" | "finalized">().notNull(),
+    /** The attempt that landed. */
+    signature: text(),
+    createdAt: moment("created_at").notNull(),
+    finalizedAt: moment("finalized_at"),
+  },
+  (table) => [index("refunds_cluster").on(table.clusterId), check("refunds_amount", sql`${table.amountMicroUsdc} > 0`)],
+);
+
+/** Signed bytes are stored before they are sent; a new attempt is signed only when the last can't land any more. */
+export const refundAttempts = pgTable(
+  "refund_attempts",
+  {
+    refundId: text("refund_id")
+      .notNull()
+      .references(() => refunds.id),
+    attempt: integer().notNull(),
+    signature: text().notNull().unique(),
+    transactionBase64: text("transaction_base64").notNull(),
+    lastValidBlockHeight: bigint("last_valid_block_height", { mode: "bigint" }).notNull(),
+    /** Its blockhash expired at `finalized` without it having landed, or it failed on chain. */
+    deadAt: moment("dead_at"),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.refundId, table.attempt] }),
+    uniqueIndex("refund_attempts_one_alive").on(table.refundId).where(sql`${table.deadAt} IS NULL`),
+  ],
+);
+
+// --- engine ---------------------------------------------------------------------------------
+
+export const TASK_KINDS = ["cluster", "payment", "refund", "treasury", "nodes"] as const;
+export type TaskKind = (typeof TASK_KINDS)[number];
+
+/**
+ * The outbox of work: whoever changes a state that something has to follow writes or wakes the row of that
+ * object here, in the same transaction. A worker leases a row by token, works outside any transaction,
+ * and applies the result only while the token still holds.
+ */
+export const tasks = pgTable(
+  "tasks",
+  {
+    kind: text().$type<TaskKind>().notNull(),
+    id: text().notNull(),
+    dueAt: moment("due_at").notNull(),
+    lockToken: text("lock_token"),
+    lockOwner: text("lock_owner"),
+    lockExpiresAt: moment("lock_expires_at"),
+    /** Counts wake-ups, so that one which comes while the row is leased is not lost. */
+    revision: integer().notNull().default(0),
+    attempts: integer().notNull().default(0),
+    lastError: text("last_error"),
+    lastProcessedAt: moment("last_processed_at"),
+  },
+  (table) => [primaryKey({ columns: [table.kind, table.id] }), index("tasks_due").on(table.dueAt)],
+);
+
+export const idempotencyKeys = pgTable(
+  "idempotency_keys",
+  {
+    /** Operation and caller. */
+    scope: text().notNull(),
+    key: text().notNull(),
+    fingerprint: text().notNull(),
+    response: jsonb().$type<Record<string, unknown>>().notNull(),
+    createdAt: moment("created_at").notNull(),
+    expiresAt: moment("expires_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.scope, table.key] }), index("idempotency_expiry").on(table.expiresAt)],
+);

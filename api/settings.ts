@@ -1,0 +1,113 @@
+/** Every setting in one validated object. An error names the variable and the fix. */
+import { parseUsdc } from "@volley/schema/money";
+import { z } from "zod";
+
+const usdc = z.string().transform((text, context) => {
+  try {
+    return parseUsdc(text);
+  } catch (error) {
+    context.issues.push({
+      code: "custom",
+      input: text,
+      message: error instanceof Error ? error.message : "bad amount",
+    });
+    return z.NEVER;
+  }
+});
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** 32 bytes or more in base64url: `openssl rand -base64 32 | tr '+/' '-_'`. */
+const secretKey = z.string().regex(/^[A-Za-z0-9_=-]{43,}$/, "must be at least 32 random bytes in base64url");
+const address = z.string().regex(/^[1-9A-HJ-NP-Za-km-z]{32,44}$/, "must be a Solana address in base58");
+
+const settingsSchema = z.object({
+  PUBLIC_URL: z.url().default("http://127.0.0.1:8787").describe("Where clients reach the API."),
+  QUOTE_KEYS: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(secretKey).min(1).max(5))
+    .describe("Keys of quote tokens, comma separated: the first signs, all verify."),
+  SECRET_KEY: secretKey.describe("Derives the capability secrets of clusters."),
+  PLATFORM_FEE_BPS: whole(0, 10_000).default(500).describe("Platform fee on compute, in hundredths of a percent."),
+  QUOTE_LIFETIME_SECONDS: whole(30, 3600).default(600),
+  PAYMENT_LIFETIME_SECONDS: whole(10, 86_400).default(600).describe("How long unpaid machines are held."),
+  HOLDS_PER_CALLER_MAX: whole(1, 1_000_000).default(20),
+  PROVISIONING_TIMEOUT_SECONDS: whole(5, 7200).default(600).describe("A gang that isn't ready by then has failed."),
+  NODE_SILENCE_SECONDS: whole(5, 3600).default(45).describe("A node that is silent for longer is offline."),
+  HEARTBEAT_INTERVAL_SECONDS: whole(1, 300).default(5),
+  SOLANA_RPC_URL: z.url(),
+  USDC_MINT: address,
+  TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
+  CONFIRMED_LIMIT_USDC: usdc
+    .default(100_000_000n)
+    .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
+  CHAIN_POLL_MS: whole(50, 60_000).default(500),
+  BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
+  RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
+  MARKET_REFRESH_MS: whole(20, 60_000).default(500),
+});
+
+export interface Settings {
+  readonly publicUrl: string;
+  readonly quoteKeys: readonly string[];
+  readonly secretKey: string;
+  readonly platformFeeBps: number;
+  readonly quoteLifetimeSeconds: number;
+  readonly paymentLifetimeSeconds: number;
+  readonly holdsPerCallerMax: number;
+  readonly provisioningTimeoutSeconds: number;
+  readonly nodeSilenceSeconds: number;
+  readonly heartbeatIntervalSeconds: number;
+  readonly solanaRpcUrl: string;
+  readonly usdcMint: string;
+  readonly treasuryAddress: string;
+  readonly confirmedLimitMicroUsdc: bigint;
+  readonly chainPollMs: number;
+  readonly bodyBytesMax: number;
+  readonly rateLimitPerMinute: number;
+  readonly marketRefreshMs: number;
+}
+
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+}
+
+/** Reads settings from environment variables with the prefix `VOLLEY_`, except the two that other tools share. */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const unprefixed = new Set(["SOLANA_RPC_URL", "USDC_MINT"]);
+  const variableOf = (name: string) => (unprefixed.has(name) ? name : `VOLLEY_${name}`);
+  const values = Object.fromEntries(
+    Object.keys(settingsSchema.shape)
+      .map((name) => [name, environment[variableOf(name)]] as const)
+      .filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = settingsSchema.safeParse(values);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => {
+      const variable = variableOf(String(issue.path[0]));
+      const missing = environment[variable] === undefined || environment[variable] === "";
+      return `${variable}: ${missing ? "is not set" : issue.message}`;
+    });
+    throw new SettingsError(`The configuration is not complete.\n${lines.join("\n")}\nSee docs/configuration.md.`);
+  }
+  const s = parsed.data;
+  return {
+    publicUrl: s.PUBLIC_URL,
+    quoteKeys: s.QUOTE_KEYS,
+    secretKey: s.SECRET_KEY,
+    platformFeeBps: s.PLATFORM_FEE_BPS,
+    quoteLifetimeSeconds: s.QUOTE_LIFETIME_SECONDS,
+    paymentLifetimeSeconds: s.PAYMENT_LIFETIME_SECONDS,
+    holdsPerCallerMax: s.HOLDS_PER_CALLER_MAX,
+    provisioningTimeoutSeconds: s.PROVISIONING_TIMEOUT_SECONDS,
+    nodeSilenceSeconds: s.NODE_SILENCE_SECONDS,
+    heartbeatIntervalSeconds: s.HEARTBEAT_INTERVAL_SECONDS,
+    solanaRpcUrl: s.SOLANA_RPC_URL,
+    usdcMint: s.USDC_MINT,
+    treasuryAddress: s.TREASURY_ADDRESS,
+    confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
+    chainPollMs: s.CHAIN_POLL_MS,
+    bodyBytesMax: s.BODY_BYTES_MAX,
+    rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,
+    marketRefreshMs: s.MARKET_REFRESH_MS,
+  };
+}

@@ -1,0 +1,34 @@
+/** One Postgres for the whole run; each test file takes a fresh copy of a migrated template. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import type { TestProject } from "vitest/node";
+import { migrateDatabase } from "../../api/db/migrate.ts";
+import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgresUrl: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), "volley-test-"));
+  // The server runs as another user when we are root.
+  if (process.getuid?.() === 0) await (await import("node:fs/promises")).chmod(folder, 0o755);
+  const server = await startEmbeddedPostgres(folder, {
+    persistent: false,
+    flags: ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"],
+  });
+  const base = server.url.slice(0, server.url.lastIndexOf("/"));
+  const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => {} });
+  await admin.unsafe("CREATE DATABASE volley_template");
+  await migrateDatabase(`${base}/volley_template`);
+  await admin.end();
+  project.provide("postgresUrl", base);
+  return async () => {
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
