@@ -1,6 +1,7 @@
 /** The contract of Volley. Pure: no I/O, imports nothing of ours. */
 export * from "./casing.ts";
 export * from "./errors.ts";
+export * from "./gpus.ts";
 export * from "./ids.ts";
 export * from "./money.ts";
 export * from "./node-signature.ts";
