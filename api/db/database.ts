@@ -25,7 +25,7 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
     idle_timeout: 60,
     fetch_types: false,
     prepare: true,
-    onnotice: () => {},
+    onnotice: () => undefined,
     ...(options.statementTimeoutMs === undefined
       ? {}
       : { connection: { statement_timeout: options.statementTimeoutMs } }),

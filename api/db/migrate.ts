@@ -8,7 +8,7 @@ const here = new URL(".", import.meta.url);
 
 /** Safe to run from several processes at once: an advisory lock lets one at a time through. */
 export async function migrateDatabase(url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10 });
+  const client = postgres(url, { max: 1, onnotice: () => undefined, connect_timeout: 10 });
   try {
     await client`SELECT pg_advisory_lock(hashtext('volley-migrate'))`;
     await migrate(drizzle(client), { migrationsFolder: new URL("migrations", here).pathname });

@@ -84,7 +84,7 @@ export async function startEmbeddedPostgres(
   try {
     if (!existsSync(join(dataFolder, "PG_VERSION"))) await server.initialise();
     await server.start();
-    const admin = postgres(`${url}/postgres`, { max: 1, onnotice: () => {} });
+    const admin = postgres(`${url}/postgres`, { max: 1, onnotice: () => undefined });
     const existing = await admin`SELECT 1 FROM pg_database WHERE datname = ${DATABASE}`;
     if (existing.length === 0) await admin.unsafe(`CREATE DATABASE ${DATABASE}`);
     await admin.end();

@@ -14,7 +14,7 @@ export interface TestDatabase {
 export async function createTestDatabase(connectionsMax = 10): Promise<TestDatabase> {
   const base = inject("postgresUrl");
   const name = `test_${randomBytes(6).toString("hex")}`;
-  const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => {} });
+  const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => undefined });
   // Only one session at a time may copy a template.
   await admin`SELECT pg_advisory_lock(hashtext('volley-template'))`;
   await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE volley_template`);
@@ -25,7 +25,7 @@ export async function createTestDatabase(connectionsMax = 10): Promise<TestDatab
     db,
     async close() {
       await db.$client.end({ timeout: 2 });
-      const dropper = postgres(`${base}/postgres`, { max: 1, onnotice: () => {} });
+      const dropper = postgres(`${base}/postgres`, { max: 1, onnotice: () => undefined });
       await dropper.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
       await dropper.end();
     },

@@ -22,7 +22,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     flags: ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"],
   });
   const base = server.url.slice(0, server.url.lastIndexOf("/"));
-  const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => {} });
+  const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => undefined });
   await admin.unsafe("CREATE DATABASE volley_template");
   await migrateDatabase(`${base}/volley_template`);
   await admin.end();
