@@ -40,8 +40,8 @@ export type Actor =
   | { readonly kind: "anonymous" }
   /** Presented a bearer credential; each verb compares its hash with the object's. */
   | { readonly kind: "bearer"; readonly tokenHash: string }
-  /** Proved by signature that it is this node. */
-  | { readonly kind: "node"; readonly nodeId: Id<"node"> }
+  /** Proved by signature that it is this node; the verb sees to it that the counter of its channel has not been used. */
+  | { readonly kind: "node"; readonly nodeId: Id<"node">; readonly counter: number }
   /** Volley itself, in a task. */
   | { readonly kind: "system" };
 

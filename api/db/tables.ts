@@ -180,6 +180,8 @@ export const leases = pgTable(
     releasedAt: moment("released_at"),
     /** When the machine must stop by itself; null until the lease may run. */
     endsAt: moment("ends_at"),
+    /** Output kept so far, to bound it. */
+    outputBytes: bigint("output_bytes", { mode: "number" }).notNull().default(0),
   },
   (table) => [
     unique("leases_rank").on(table.clusterId, table.rank),

@@ -1,0 +1,1 @@
+ALTER TABLE "leases" ADD COLUMN "output_bytes" bigint DEFAULT 0 NOT NULL;
