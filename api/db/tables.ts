@@ -340,6 +340,7 @@ export const transfers = pgTable(
     uniqueIndex("transfers_resolved_once").on(table.pendingId).where(sql`${table.kind} IN ('post', 'void')`),
     /** One effect per cause: a repeated step can't move money twice. */
     uniqueIndex("transfers_once").on(table.reason, table.reference, table.debitAccount, table.creditAccount),
+    index("transfers_holds").on(table.debitAccount).where(sql`${table.kind} = 'pending'`),
   ],
 );
 
@@ -392,6 +393,10 @@ export const inboundTransfers = pgTable(
     /** Null: unallocated. */
     paymentId: text("payment_id").references(() => payments.id),
     finality: text().$type<"confirmed" | "finalized" | "dropped">().notNull(),
+    /** Came after its payment had expired: it is credit and doesn't count towards the payment. */
+    late: boolean().notNull(),
+    /** Finalized slot at which the transaction was first not to be found any more; null while it is there. */
+    missingSinceSlot: bigint("missing_since_slot", { mode: "bigint" }),
     createdAt: moment("created_at").notNull(),
   },
   (table) => [
