@@ -93,7 +93,7 @@ describe("a USDC payment by a wallet", () => {
       .send();
     expect(json?.transaction.message.accountKeys).toEqual(keys);
     expect(json?.transaction.message.header.numRequiredSignatures).toBe(1);
-    expect(json?.version).toBe(0);
+    expect(Number(json?.version)).toBe(0);
     expect((await fetchToken(rpc, destination, { commitment: "confirmed" })).data.amount).toBe(12_500_000n);
     expect((await fetchMint(rpc, chain.usdcMint, { commitment: "confirmed" })).data.decimals).toBe(6);
   });

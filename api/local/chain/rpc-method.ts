@@ -20,17 +20,19 @@ export interface ChainView {
 
 export type RpcMethod = (view: ChainView, params: readonly unknown[]) => unknown;
 
-/** A method with its checked parameters: the schema is a tuple, absent trailing parameters may be left out. */
+/** The parameters by their schema, a tuple; absent trailing ones may be left out. Throws RpcError -32602. */
+export function checkParams<Schema extends z.ZodType>(schema: Schema, params: readonly unknown[]): z.output<Schema> {
+  const parsed = schema.safeParse(params);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalidParams(`Invalid params: ${issue?.path.join(".") || "params"}: ${issue?.message ?? "not understood"}`);
+}
+
 export function rpcMethod<Schema extends z.ZodType>(
   schema: Schema,
   answer: (view: ChainView, params: z.output<Schema>) => unknown,
 ): RpcMethod {
-  return (view, params) => {
-    const parsed = schema.safeParse(params);
-    if (parsed.success) return answer(view, parsed.data);
-    const [issue] = parsed.error.issues;
-    throw invalidParams(`Invalid params: ${issue?.path.join(".") || "params"}: ${issue?.message ?? "not understood"}`);
-  };
+  return (view, params) => answer(view, checkParams(schema, params));
 }
 
 export const addressParam = z.string().refine(isAddress, "expected an address: 32 bytes in base58");
