@@ -1,16 +1,19 @@
 -- The whole reservation in one round trip: idempotency record, quote used once, capacity of every machine
 -- of the gang, hold, payment, event and the tasks that follow. All or nothing: any fault raises.
--- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded.
+-- A repeated request gets its answer whatever has become of the quote since, so the key is looked at first.
+-- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded,
+-- VR004 quote_expired.
 CREATE OR REPLACE FUNCTION reserve_cluster(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   now_ms bigint := (request->>'now_ms')::bigint;
   cluster jsonb := request->'cluster';
   payment jsonb := request->'payment';
+  leases_wanted jsonb := request->'leases';
   new_cluster_id text := cluster->>'id';
+  holds_max integer := (request->>'holds_max')::integer;
   stored idempotency_keys;
   short text;
-  lease record;
-  chosen integer[];
+  slots_taken integer;
 BEGIN
   INSERT INTO idempotency_keys (scope, key, fingerprint, response, created_at, expires_at)
   VALUES (request->>'scope', request->>'key', request->>'fingerprint', request->'response', now_ms,
@@ -22,12 +25,6 @@ BEGIN
       RETURN jsonb_build_object('outcome', 'mismatch');
     END IF;
     RETURN jsonb_build_object('outcome', 'replayed', 'response', stored.response);
-  END IF;
-
-  IF (SELECT count(*) FROM clusters
-      WHERE caller_hash = cluster->>'caller_hash' AND status = 'awaiting_payment'
-     ) >= (request->>'holds_max')::integer THEN
-    RAISE EXCEPTION 'holds_exceeded' USING ERRCODE = 'VR003';
   END IF;
 
   INSERT INTO clusters
@@ -42,15 +39,36 @@ BEGIN
      cluster->>'name', cluster->'metadata', cluster->>'client_reference', cluster->>'refund_address',
      (cluster->>'master_port')::integer, now_ms, 1)
   ON CONFLICT (quote_id) DO NOTHING;
-  IF NOT FOUND THEN RAISE EXCEPTION 'quote_used' USING ERRCODE = 'VR001'; END IF;
+  IF NOT FOUND THEN
+    -- The same request, repeated from another network address, finds its record through the cluster that it made.
+    SELECT idempotency_keys.* INTO stored FROM clusters
+    JOIN idempotency_keys ON idempotency_keys.scope = (request->>'scope_prefix') || clusters.caller_hash
+      AND idempotency_keys.key = request->>'key' AND idempotency_keys.fingerprint = request->>'fingerprint'
+    WHERE clusters.quote_id = cluster->>'quote_id';
+    IF NOT FOUND THEN RAISE EXCEPTION 'quote_used' USING ERRCODE = 'VR001'; END IF;
+    DELETE FROM idempotency_keys WHERE scope = request->>'scope' AND key = request->>'key';
+    RETURN jsonb_build_object('outcome', 'replayed', 'response', stored.response);
+  END IF;
 
-  -- In id order, so that two gangs over the same machines can't deadlock.
-  PERFORM 1 FROM nodes
-  WHERE id IN (SELECT wanted->>'node_id' FROM jsonb_array_elements(request->'leases') AS wanted)
-  ORDER BY id FOR NO KEY UPDATE;
+  IF (request->>'quote_expires_at')::bigint <= now_ms THEN
+    RAISE EXCEPTION 'quote_expired' USING ERRCODE = 'VR004';
+  END IF;
+  -- Of this caller's unpaid reservations the new one counts too. Absent: no limit.
+  IF holds_max IS NOT NULL AND (
+    SELECT count(*) FROM clusters WHERE caller_hash = cluster->>'caller_hash' AND status = 'awaiting_payment'
+  ) > holds_max THEN
+    RAISE EXCEPTION 'holds_exceeded' USING ERRCODE = 'VR003';
+  END IF;
+
+  IF jsonb_array_length(leases_wanted) > 1 THEN
+    -- In id order, so that two gangs over the same machines can't deadlock.
+    PERFORM 1 FROM nodes
+    WHERE id IN (SELECT wanted->>'node_id' FROM jsonb_array_elements(leases_wanted) AS wanted)
+    ORDER BY id FOR NO KEY UPDATE;
+  END IF;
   WITH claims AS (
     SELECT wanted->>'node_id' AS node_id, sum((wanted->>'gpus')::integer)::integer AS gpus
-    FROM jsonb_array_elements(request->'leases') AS wanted GROUP BY 1
+    FROM jsonb_array_elements(leases_wanted) AS wanted GROUP BY 1
   ), claimed AS (
     UPDATE nodes SET gpus_free = nodes.gpus_free - claims.gpus, change_xid = (pg_current_xact_id()::text)::bigint
     FROM claims
@@ -61,25 +79,35 @@ BEGIN
   FROM claims WHERE claims.node_id NOT IN (SELECT id FROM claimed);
   IF short IS NOT NULL THEN RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = short; END IF;
 
-  FOR lease IN
-    SELECT * FROM jsonb_to_recordset(request->'leases')
-      AS wanted(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
-  LOOP
-    SELECT array_agg(free.slot) INTO chosen FROM (
-      SELECT slot FROM generate_series(0, (SELECT gpus_total FROM nodes WHERE id = lease.node_id) - 1) AS slot
-      WHERE NOT EXISTS (SELECT 1 FROM lease_slots AS taken WHERE taken.node_id = lease.node_id AND taken.slot = slot.slot)
-      ORDER BY slot LIMIT lease.gpus
-    ) AS free;
-    IF coalesce(array_length(chosen, 1), 0) <> lease.gpus THEN
-      RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = lease.node_id;
-    END IF;
+  -- A statement of its own: its snapshot is taken after the machines' locks, so it sees every slot that is taken.
+  -- Each rank gets the next free slots of its machine.
+  WITH wanted AS (
+    SELECT lease.*, sum(lease.gpus) OVER (PARTITION BY lease.node_id ORDER BY lease.rank) AS up_to
+    FROM jsonb_to_recordset(leases_wanted) AS
+      lease(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
+  ), free AS (
+    SELECT nodes.id AS node_id, slot, row_number() OVER (PARTITION BY nodes.id ORDER BY slot) AS number
+    FROM nodes CROSS JOIN LATERAL generate_series(0, nodes.gpus_total - 1) AS slot
+    WHERE nodes.id IN (SELECT wanted.node_id FROM wanted)
+      AND NOT EXISTS (SELECT 1 FROM lease_slots WHERE lease_slots.node_id = nodes.id AND lease_slots.slot = slot.slot)
+  ), placed AS (
+    SELECT wanted.id, array_agg(free.slot ORDER BY free.slot) AS slots
+    FROM wanted JOIN free ON free.node_id = wanted.node_id
+      AND free.number > wanted.up_to - wanted.gpus AND free.number <= wanted.up_to
+    GROUP BY wanted.id
+  ), leased AS (
     INSERT INTO leases
       (id, cluster_id, rank, node_id, gpus, slots, rate_micro_usdc_per_gpu_hour, hostname, desired)
-    VALUES
-      (lease.id, new_cluster_id, lease.rank, lease.node_id, lease.gpus, chosen,
-       lease.rate_micro_usdc_per_gpu_hour, lease.hostname, 'reserved');
-    INSERT INTO lease_slots (node_id, slot, lease_id) SELECT lease.node_id, unnest(chosen), lease.id;
-  END LOOP;
+    SELECT wanted.id, new_cluster_id, wanted.rank, wanted.node_id, wanted.gpus, placed.slots,
+           wanted.rate_micro_usdc_per_gpu_hour, wanted.hostname, 'reserved'
+    FROM wanted JOIN placed ON placed.id = wanted.id
+    RETURNING id, node_id, slots
+  )
+  INSERT INTO lease_slots (node_id, slot, lease_id) SELECT node_id, unnest(slots), id FROM leased;
+  GET DIAGNOSTICS slots_taken = ROW_COUNT;
+  IF slots_taken <> (request->>'gpus_total')::integer THEN
+    RAISE EXCEPTION 'slots and free capacity disagree' USING ERRCODE = 'XX001', DETAIL = new_cluster_id;
+  END IF;
 
   PERFORM ledger_open('customer:' || new_cluster_id, 'customer', now_ms);
   PERFORM ledger_open('escrow:' || new_cluster_id, 'escrow', now_ms);
