@@ -1,0 +1,182 @@
+/** The chain over a node's JSON-RPC interface, through kit. Runs in Node and in Workers. */
+import {
+  address,
+  type Base64EncodedWireTransaction,
+  createSolanaRpc,
+  isSolanaError,
+  signature as parseSignature,
+  type Rpc,
+  type Signature,
+  SOLANA_ERROR__JSON_RPC__INVALID_PARAMS,
+  SOLANA_ERROR__JSON_RPC__SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION,
+  SOLANA_ERROR__TRANSACTION_ERROR__ALREADY_PROCESSED,
+  type SolanaRpcApi,
+  type TransactionVersion,
+} from "@solana/kit";
+import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
+import { z } from "zod";
+import { type Chain, ChainError, type ChainTransaction, type SignatureInfo } from "../ports/chain.ts";
+import type { Clock } from "../ports/clock.ts";
+import { readTransaction, transactionError } from "./read-transaction.ts";
+import { type CallLimits, callNode } from "./rpc-call.ts";
+
+export interface RpcChainOptions {
+  /** For the pauses between tries. */
+  readonly clock: Clock;
+  /** For one try of one call. */
+  readonly timeoutMs?: number;
+  readonly tries?: number;
+}
+
+const TIMEOUT_MS = 5_000;
+const TRIES = 3;
+
+/** The chain as the node at this address sees it. */
+export function rpcChainAt(url: string, options: RpcChainOptions): Chain {
+  return rpcChain(createSolanaRpc(url), options);
+}
+
+/** The chain through a client of kit, whatever its transport. */
+export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chain {
+  const limits: CallLimits = {
+    clock: options.clock,
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    tries: options.tries ?? TRIES,
+  };
+  const accountInfo = async (at: string, commitment: "confirmed" | "finalized") =>
+    (await callNode(limits, "getAccountInfo", rpc.getAccountInfo(address(at), { commitment, encoding: "base64" })))
+      .value;
+
+  return {
+    async signaturesForAddress(at, { before, until, limit, commitment }) {
+      const config = {
+        commitment,
+        limit: limit ?? 1_000,
+        ...(before === undefined ? {} : { before: parseSignature(before) }),
+        ...(until === undefined ? {} : { until: parseSignature(until) }),
+      };
+      const listed = await callNode(
+        limits,
+        "getSignaturesForAddress",
+        rpc.getSignaturesForAddress(address(at), config),
+      );
+      return readSignatures(listed);
+    },
+
+    transaction: transactionReader(rpc, limits),
+
+    async signatureStatus(signature) {
+      const request = rpc.getSignatureStatuses([parseSignature(signature)], { searchTransactionHistory: true });
+      const { value } = await callNode(limits, "getSignatureStatuses", request);
+      const [status] = value;
+      if (status === null || status === undefined) return null;
+      return {
+        commitment: status.confirmationStatus ?? (status.confirmations === null ? "finalized" : "processed"),
+        failed: status.err !== null,
+      };
+    },
+
+    async latestBlockhash() {
+      const request = rpc.getLatestBlockhash({ commitment: "confirmed" });
+      const { value } = await callNode(limits, "getLatestBlockhash", request);
+      return { blockhash: value.blockhash, lastValidBlockHeight: value.lastValidBlockHeight };
+    },
+
+    blockHeight: (commitment) => callNode(limits, "getBlockHeight", rpc.getBlockHeight({ commitment })),
+
+    slot: (commitment) => callNode(limits, "getSlot", rpc.getSlot({ commitment })),
+
+    async sendTransaction(transactionBase64) {
+      const request = rpc.sendTransaction(transactionBase64 as Base64EncodedWireTransaction, {
+        encoding: "base64",
+        preflightCommitment: "confirmed",
+      });
+      try {
+        await callNode(limits, "sendTransaction", request);
+      } catch (error) {
+        if (!isAlreadyProcessed(error)) throw error;
+      }
+    },
+
+    async tokenBalance(tokenAccount, commitment) {
+      const account = await accountInfo(tokenAccount, commitment);
+      if (account === null || account.owner !== TOKEN_PROGRAM_ADDRESS) return null;
+      return readTokenAmount(tokenAccount, account.data[0]);
+    },
+
+    async accountOwner(at) {
+      return (await accountInfo(at, "confirmed"))?.owner ?? null;
+    },
+  };
+}
+
+/**
+ * The newest transaction format that nodes are asked for: effects are read from the node's own JSON, which needs no
+ * decoder for the format. Nodes that don't take such a number are asked for less.
+ */
+const VERSIONS = [127, 1, 0];
+
+function transactionReader(rpc: Rpc<SolanaRpcApi>, limits: CallLimits): Chain["transaction"] {
+  let accepted = 0;
+  const read = (signature: Signature, commitment: "confirmed" | "finalized", version: number) => {
+    const config = {
+      commitment,
+      encoding: "json",
+      maxSupportedTransactionVersion: version as TransactionVersion,
+    } as const;
+    return callNode(limits, "getTransaction", rpc.getTransaction(signature, config));
+  };
+  return async (text, commitment): Promise<ChainTransaction | null> => {
+    const signature = parseSignature(text);
+    for (let index = accepted; index < VERSIONS.length; index++) {
+      try {
+        const answer = await read(signature, commitment, VERSIONS[index] ?? 0);
+        accepted = index;
+        return answer === null ? null : readTransaction(text, answer);
+      } catch (error) {
+        const cause = error instanceof ChainError ? error.cause : error;
+        const refused =
+          isSolanaError(cause, SOLANA_ERROR__JSON_RPC__INVALID_PARAMS) ||
+          isSolanaError(cause, SOLANA_ERROR__JSON_RPC__SERVER_ERROR_UNSUPPORTED_TRANSACTION_VERSION);
+        if (!refused || index === VERSIONS.length - 1) throw error;
+      }
+    }
+    throw new ChainError(`no node format for ${text}`);
+  };
+}
+
+const signatureList = z.array(
+  z.object({
+    signature: z.string(),
+    slot: z.union([z.number().int(), z.bigint()]).transform(BigInt),
+    err: transactionError,
+    blockTime: z.union([z.number().int(), z.bigint()]).transform(Number).nullish(),
+  }),
+);
+
+function readSignatures(listed: unknown): SignatureInfo[] {
+  const parsed = signatureList.safeParse(listed);
+  if (!parsed.success) throw new ChainError("the node's list of signatures is not understood");
+  return parsed.data.map(({ signature, slot, err, blockTime }) => ({
+    signature,
+    slot,
+    failed: err !== null,
+    blockTimeSeconds: blockTime ?? null,
+  }));
+}
+
+function isAlreadyProcessed(error: unknown): boolean {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    if (isSolanaError(current, SOLANA_ERROR__TRANSACTION_ERROR__ALREADY_PROCESSED)) return true;
+  }
+  return false;
+}
+
+/** The amount's place in an account of the Token program: after mint and owner, 32 bytes each. */
+const AMOUNT_OFFSET = 64;
+
+function readTokenAmount(tokenAccount: string, base64: string): bigint {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  if (bytes.length < AMOUNT_OFFSET + 8) throw new ChainError(`${tokenAccount} is not a token account`);
+  return new DataView(bytes.buffer).getBigUint64(AMOUNT_OFFSET, true);
+}
