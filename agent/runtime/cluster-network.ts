@@ -1,0 +1,71 @@
+import type Docker from "dockerode";
+import { labels, networkName } from "./container-options.ts";
+import { engineMessage, engineStatus } from "./engine-connection.ts";
+import { WorkloadError } from "./workload-runtime.ts";
+
+/**
+ * Makes the cluster's private bridge network unless it is there. Docker keeps bridge networks apart by itself;
+ * Podman does so when asked with `isolate`, which Docker ignores.
+ * @throws WorkloadError `start_failed`
+ */
+export async function ensureClusterNetwork(docker: Docker, nodeId: string, clusterId: string): Promise<void> {
+  const name = networkName(clusterId);
+  if (await networkExists(docker, name)) {
+    return;
+  }
+  try {
+    await docker.createNetwork({
+      Name: name,
+      Driver: "bridge",
+      CheckDuplicate: true,
+      Labels: { [labels.node]: nodeId, [labels.cluster]: clusterId },
+      Options: { isolate: "true" },
+    });
+  } catch (error) {
+    // Another agent on this machine may have been faster; engines disagree about the status of that answer.
+    if (!(await networkExists(docker, name))) {
+      throw new WorkloadError("start_failed", `The cluster's network cannot be made: ${engineMessage(error)}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** Removes the networks of this node on which no container, running or not, is left. */
+export async function removeUnusedNetworks(docker: Docker, nodeId: string): Promise<void> {
+  const networks = await docker.listNetworks({ filters: { label: [`${labels.node}=${nodeId}`] } });
+  for (const network of networks) {
+    const clusterId = network.Labels?.[labels.cluster];
+    if (clusterId === undefined) {
+      continue;
+    }
+    const users = await docker.listContainers({ all: true, filters: { label: [`${labels.cluster}=${clusterId}`] } });
+    if (users.length === 0) {
+      await removeNetwork(docker, network.Name);
+    }
+  }
+}
+
+async function removeNetwork(docker: Docker, name: string): Promise<void> {
+  try {
+    await docker.getNetwork(name).remove();
+  } catch (error) {
+    const status = engineStatus(error);
+    // Gone already, or taken into use since we looked: both are as they should be.
+    if (status !== 404 && status !== 409 && status !== 403 && !/being used|in use/i.test(engineMessage(error))) {
+      throw error;
+    }
+  }
+}
+
+async function networkExists(docker: Docker, name: string): Promise<boolean> {
+  try {
+    await docker.getNetwork(name).inspect();
+    return true;
+  } catch (error) {
+    if (engineStatus(error) === 404) {
+      return false;
+    }
+    throw error;
+  }
+}

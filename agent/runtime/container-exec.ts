@@ -1,0 +1,165 @@
+import type { Duplex } from "node:stream";
+import type Docker from "dockerode";
+import { engineMessage, engineStatus } from "./engine-connection.ts";
+import { readOutputFrames } from "./multiplexed-output.ts";
+import { type ExecEvent, type ExecRequest, WorkloadError } from "./workload-runtime.ts";
+
+const settleTimeoutMs = 15_000;
+const pollMs = 50;
+
+/** Every process of an exec carries this variable, since the engine offers no way to end one. */
+const execMarker = "VOLLEY_EXECUTION_ID";
+
+const killScript = `for entry in /proc/[0-9]*; do
+  if grep -q "${execMarker}=$1" "$entry/environ" 2>/dev/null; then kill -KILL "\${entry#/proc/}" 2>/dev/null; fi
+done
+true`;
+
+/**
+ * Runs one command in a running container and yields its output and, last, its exit code. A command that the image
+ * does not have ends as in a shell: a line on stderr and exit code 127.
+ * @throws WorkloadError `not_running`, `exec_failed`; the signal's reason when aborted
+ */
+export async function* execInContainer(
+  engine: { readonly docker: Docker; readonly streams: Docker },
+  name: string,
+  request: ExecRequest,
+): AsyncGenerator<ExecEvent> {
+  await requireRunning(engine.docker, name);
+  request.signal.throwIfAborted();
+  const exec = await engine.streams
+    .getContainer(name)
+    .exec(execOptions(request))
+    .catch((error: unknown) => {
+      throw new WorkloadError("exec_failed", `The engine refused the command: ${engineMessage(error)}`, {
+        cause: error,
+      });
+    });
+  let socket: Duplex;
+  try {
+    socket = await exec.start({ hijack: true, stdin: request.stdin !== null });
+  } catch (error) {
+    yield* describeRefusedCommand(error);
+    return;
+  }
+  const abort = () => socket.destroy();
+  request.signal.addEventListener("abort", abort, { once: true });
+  socket.on("error", () => socket.destroy());
+  try {
+    if (request.signal.aborted) {
+      socket.destroy();
+    }
+    if (request.stdin !== null) {
+      socket.end(request.stdin);
+    }
+    yield* readOutputFrames(untilClosed(socket), { wholeFrames: false });
+    request.signal.throwIfAborted();
+    yield { exitCode: await exitCodeOf(engine.docker, exec.id, name) };
+  } finally {
+    request.signal.removeEventListener("abort", abort);
+    socket.destroy();
+    if (request.signal.aborted) {
+      await killExec(engine.docker, name, request.execId);
+    }
+  }
+}
+
+/** Ends every process of an exec, also one that an earlier agent process started; harmless when there is none. */
+export async function killExec(docker: Docker, name: string, execId: string): Promise<void> {
+  try {
+    const exec = await docker
+      .getContainer(name)
+      .exec({ Cmd: ["sh", "-c", killScript, "sh", execId], AttachStdout: true, AttachStderr: true });
+    const socket = await exec.start({ hijack: true, stdin: false });
+    socket.resume();
+    await new Promise<void>((resolve) => socket.once("close", resolve).once("end", resolve));
+    socket.destroy();
+  } catch (error) {
+    // The container may have ended meanwhile, and its processes with it.
+    const state = await inspectRunning(docker, name);
+    if (state) {
+      throw new WorkloadError("exec_failed", `The command could not be ended: ${engineMessage(error)}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
+  return {
+    Cmd: [...request.command],
+    AttachStdin: request.stdin !== null,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: false,
+    Env: Object.entries({ ...request.env, [execMarker]: request.execId }).map(([key, value]) => `${key}=${value}`),
+  };
+}
+
+async function* untilClosed(socket: Duplex): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of socket) {
+      yield piece as Uint8Array;
+    }
+  } catch (error) {
+    // A socket that closes without an end is how engines and an abort finish; the exit code tells what happened.
+    const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code !== "ERR_STREAM_PREMATURE_CLOSE" && code !== "ECONNRESET" && code !== "EPIPE") {
+      throw error;
+    }
+  }
+}
+
+async function exitCodeOf(docker: Docker, execId: string, name: string): Promise<number> {
+  const deadlineMs = performance.now() + settleTimeoutMs;
+  while (performance.now() < deadlineMs) {
+    const state = await docker
+      .getExec(execId)
+      .inspect()
+      .catch((error: unknown) => {
+        if (engineStatus(error) === 404) {
+          return null;
+        }
+        throw error;
+      });
+    if (state === null) {
+      break;
+    }
+    if (!state.Running && state.ExitCode !== null) {
+      return state.ExitCode;
+    }
+    if (!(await inspectRunning(docker, name))) {
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+  throw new WorkloadError("exec_failed", "The workload ended before the command did.");
+}
+
+function* describeRefusedCommand(error: unknown): Generator<ExecEvent> {
+  const message = engineMessage(error);
+  const missing = /not found|no such file/i.test(message);
+  const denied = /permission denied/i.test(message);
+  if (!missing && !denied) {
+    throw new WorkloadError("exec_failed", `The engine could not run the command: ${message}`, { cause: error });
+  }
+  yield { stream: "stderr", data: Buffer.from(`${message}\n`) };
+  yield { exitCode: missing ? 127 : 126 };
+}
+
+async function requireRunning(docker: Docker, name: string): Promise<void> {
+  if (!(await inspectRunning(docker, name))) {
+    throw new WorkloadError("not_running", "The workload is not running, so no command can be run in it.");
+  }
+}
+
+async function inspectRunning(docker: Docker, name: string): Promise<boolean> {
+  try {
+    return (await docker.getContainer(name).inspect()).State.Running;
+  } catch (error) {
+    if (engineStatus(error) === 404) {
+      return false;
+    }
+    throw error;
+  }
+}

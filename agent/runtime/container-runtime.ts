@@ -1,0 +1,194 @@
+import type Docker from "dockerode";
+import { ensureClusterNetwork, removeUnusedNetworks } from "./cluster-network.ts";
+import { execInContainer, killExec } from "./container-exec.ts";
+import { readContainerLogs } from "./container-logs.ts";
+import { containerName, containerOptions, labels } from "./container-options.ts";
+import { type EngineConnection, engineMessage, engineStatus } from "./engine-connection.ts";
+import { SerialQueue } from "./serial-queue.ts";
+import { validateSpec } from "./validate-spec.ts";
+import {
+  type ExecEvent,
+  type ExecRequest,
+  type LogChunk,
+  type ObservedWorkload,
+  type StopOptions,
+  WorkloadError,
+  type WorkloadRuntime,
+  type WorkloadSpec,
+} from "./workload-runtime.ts";
+
+export interface ContainerRuntimeOptions {
+  readonly engine: EngineConnection;
+  /** This node's id: it labels, and so limits, what this runtime sees and removes. */
+  readonly nodeId: string;
+  /**
+   * Makes sure that the engine has the image (null: the default one) and answers its name.
+   * @throws WorkloadError `image_unavailable`
+   */
+  readonly ensureImage: (image: string | null) => Promise<string>;
+}
+
+const goneTimeoutMs = 30_000;
+const pollMs = 50;
+
+/** Runs each workload as one container of a Docker-compatible engine. */
+export class ContainerRuntime implements WorkloadRuntime {
+  readonly kind = "container";
+  readonly description: string;
+  readonly #docker: Docker;
+  readonly #streams: Docker;
+  readonly #options: ContainerRuntimeOptions;
+  /** Making a container and sweeping networks must not cross: a network without containers looks unused. */
+  readonly #networkQueue = new SerialQueue();
+
+  constructor(options: ContainerRuntimeOptions) {
+    this.#options = options;
+    this.#docker = options.engine.docker;
+    this.#streams = options.engine.streams;
+    this.description = `containers of ${options.engine.description}`;
+  }
+
+  async start(spec: WorkloadSpec): Promise<void> {
+    validateSpec(spec);
+    const name = containerName(spec.leaseId);
+    const before = await this.#inspect(name);
+    if (before !== null && before.State.Status !== "created" && before.State.Status !== "configured") {
+      return;
+    }
+    if (before === null) {
+      const image = await this.#options.ensureImage(spec.image);
+      await this.#networkQueue.run(() => this.#create(spec, image));
+    }
+    try {
+      await this.#docker.getContainer(name).start();
+    } catch (error) {
+      if (engineStatus(error) !== 304) {
+        await this.stop(spec.leaseId, { graceMs: 0 });
+        throw new WorkloadError("start_failed", `The container did not start: ${engineMessage(error)}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+
+  async list(): Promise<readonly ObservedWorkload[]> {
+    const filters = { label: [`${labels.node}=${this.#options.nodeId}`] };
+    const containers = await this.#docker.listContainers({ all: true, filters });
+    const observed: ObservedWorkload[] = [];
+    for (const container of containers) {
+      const { [labels.lease]: leaseId, [labels.cluster]: clusterId, [labels.rank]: rank } = container.Labels;
+      if (leaseId !== undefined && clusterId !== undefined) {
+        const state = toState(container.State);
+        const exitCode = state === "exited" ? await this.#exitCode(containerName(leaseId)) : null;
+        observed.push({ leaseId, clusterId, rank: Number(rank), state, exitCode });
+      }
+    }
+    return observed;
+  }
+
+  exec(leaseId: string, request: ExecRequest): AsyncIterable<ExecEvent> {
+    return execInContainer({ docker: this.#docker, streams: this.#streams }, containerName(leaseId), request);
+  }
+
+  async killExec(leaseId: string, execId: string): Promise<void> {
+    const running = (await this.#inspect(containerName(leaseId)))?.State.Running ?? false;
+    if (running) {
+      await killExec(this.#docker, containerName(leaseId), execId);
+    }
+  }
+
+  logs(leaseId: string, cursor: string | null, signal: AbortSignal): AsyncIterable<LogChunk> {
+    return readContainerLogs(this.#streams, containerName(leaseId), cursor, signal);
+  }
+
+  async stop(leaseId: string, options: StopOptions): Promise<void> {
+    const container = this.#docker.getContainer(containerName(leaseId));
+    const stopped = await ignoreStatus([304, 404], () =>
+      container.stop({ t: Math.ceil(options.graceMs / 1000) }),
+    ).catch((error: unknown) => error);
+    await options.beforeRemoval?.();
+    // Removing by force ends what could not be stopped.
+    await ignoreStatus([404, 409], () => container.remove({ force: true, v: true })).catch((error: unknown) => {
+      const problems = [stopped, error].filter((problem) => problem !== undefined).map(engineMessage);
+      throw new WorkloadError("stop_failed", `The container cannot be removed: ${problems.join("; ")}`, {
+        cause: error,
+      });
+    });
+    await this.#observeAbsence(leaseId);
+    await this.sweep();
+  }
+
+  async sweep(): Promise<void> {
+    await this.#networkQueue.run(() => removeUnusedNetworks(this.#docker, this.#options.nodeId));
+  }
+
+  async #create(spec: WorkloadSpec, image: string): Promise<void> {
+    const { nodeId, engine } = this.#options;
+    await ensureClusterNetwork(this.#docker, nodeId, spec.clusterId);
+    try {
+      await this.#docker.createContainer(containerOptions(spec, { nodeId, image, flavor: engine.flavor }));
+    } catch (error) {
+      if (error instanceof WorkloadError) {
+        throw error;
+      }
+      // An earlier, interrupted start may have made it: then the name is taken by the container that we want.
+      if ((await this.#inspect(containerName(spec.leaseId))) === null) {
+        await removeUnusedNetworks(this.#docker, nodeId);
+        throw new WorkloadError("start_failed", `The container cannot be made: ${engineMessage(error)}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+
+  async #observeAbsence(leaseId: string): Promise<void> {
+    const deadlineMs = performance.now() + goneTimeoutMs;
+    while ((await this.#inspect(containerName(leaseId))) !== null) {
+      if (performance.now() > deadlineMs) {
+        throw new WorkloadError("stop_failed", "The container is still there after it was removed.");
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+
+  async #exitCode(name: string): Promise<number | null> {
+    return (await this.#inspect(name))?.State.ExitCode ?? null;
+  }
+
+  async #inspect(name: string): Promise<Docker.ContainerInspectInfo | null> {
+    try {
+      return await this.#docker.getContainer(name).inspect();
+    } catch (error) {
+      if (engineStatus(error) === 404) {
+        return null;
+      }
+      throw error;
+    }
+  }
+}
+
+function toState(state: string): ObservedWorkload["state"] {
+  switch (state) {
+    case "created":
+    case "configured":
+    case "initialized":
+      return "starting";
+    case "running":
+    case "paused":
+    case "stopping":
+      return "running";
+    default:
+      return "exited";
+  }
+}
+
+async function ignoreStatus(statuses: readonly number[], call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    const status = engineStatus(error);
+    if (status === null || !statuses.includes(status)) {
+      throw error;
+    }
+  }
+}

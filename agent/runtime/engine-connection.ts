@@ -1,0 +1,91 @@
+import { existsSync } from "node:fs";
+import Docker from "dockerode";
+
+/** Where an engine was found and what it says it is. */
+export interface EngineConnection {
+  /** For questions that are answered at once; a call that stays silent for two minutes fails. */
+  readonly docker: Docker;
+  /** For output that may be silent for long; its users bound it by an abort signal. */
+  readonly streams: Docker;
+  readonly flavor: "docker" | "podman";
+  /** For people, such as `Podman 4.3.1 at /run/podman/podman.sock`. */
+  readonly description: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const probeTimeoutMs = 5_000;
+const callTimeoutMs = 120_000;
+
+/** The places where engines listen, most specific first. `DOCKER_HOST` alone counts when it is set. */
+export function engineAddresses(environment: Environment): readonly string[] {
+  const dockerHost = environment.DOCKER_HOST;
+  if (dockerHost !== undefined && dockerHost !== "") {
+    return [dockerHost];
+  }
+  const userRuntime = environment.XDG_RUNTIME_DIR;
+  const home = environment.HOME;
+  return [
+    "/var/run/docker.sock",
+    "/run/podman/podman.sock",
+    ...(userRuntime ? [`${userRuntime}/docker.sock`, `${userRuntime}/podman/podman.sock`] : []),
+    ...(home ? [`${home}/.docker/run/docker.sock`] : []),
+  ].map((path) => `unix://${path}`);
+}
+
+/** Asks the engine at `address` who it is; null when nothing answers there within five seconds. */
+export async function connectEngine(address: string): Promise<EngineConnection | null> {
+  const path = address.startsWith("unix://") ? address.slice("unix://".length) : null;
+  if (path !== null && !existsSync(path)) {
+    return null;
+  }
+  const target = path === null ? tcpTarget(address) : { socketPath: path };
+  if (target === null) {
+    return null;
+  }
+  try {
+    const version = await new Docker({ ...target, timeout: probeTimeoutMs }).version();
+    const podman = version.Components?.some((component) => /podman/i.test(component.Name)) ?? false;
+    return {
+      docker: new Docker({ ...target, timeout: callTimeoutMs }),
+      streams: new Docker(target),
+      flavor: podman ? "podman" : "docker",
+      description: `${podman ? "Podman" : "Docker"} ${version.Version} at ${path ?? address}`,
+    };
+  } catch (error) {
+    if (error instanceof Error) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+function tcpTarget(address: string): { host: string; port: number; protocol: "http" | "https" } | null {
+  if (!URL.canParse(address)) {
+    return null;
+  }
+  const url = new URL(address);
+  if (url.hostname === "" || !["tcp:", "http:", "https:"].includes(url.protocol)) {
+    return null;
+  }
+  return {
+    host: url.hostname,
+    port: Number(url.port || "2375"),
+    protocol: url.protocol === "https:" ? "https" : "http",
+  };
+}
+
+/** The HTTP status with which the engine refused, or null when the failure was something else. */
+export function engineStatus(error: unknown): number | null {
+  const status = typeof error === "object" && error !== null ? Reflect.get(error, "statusCode") : undefined;
+  return typeof status === "number" ? status : null;
+}
+
+/** The engine's own words, without the client's prefix. */
+export function engineMessage(error: unknown): string {
+  const json = typeof error === "object" && error !== null ? Reflect.get(error, "json") : undefined;
+  const said = typeof json === "object" && json !== null ? Reflect.get(json, "message") : undefined;
+  const message =
+    typeof said === "string" && said !== "" ? said : error instanceof Error ? error.message : String(error);
+  return message.replace(/^\(HTTP code \d+\) /, "").slice(0, 500);
+}

@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { lstat, mkdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RunCommand } from "../inventory/run-command.ts";
+import { connectEngine, type EngineConnection, type Environment } from "./engine-connection.ts";
+import { podmanSettings, readPodmanSurroundings } from "./podman-settings.ts";
+
+/** Podman's API, served by a process of ours because no system service offers it. */
+export interface PodmanService {
+  readonly engine: EngineConnection;
+  /** Ends the API process. Containers live on: each has its own monitor. */
+  stop(): Promise<void>;
+}
+
+const maxSocketPathBytes = 107;
+const startTimeoutMs = 20_000;
+const pollMs = 50;
+const restartDelayMs = 1_000;
+
+/** After an agent that was killed its API process ends by itself when it was not asked anything for so long. */
+const idleSeconds = 300;
+
+/**
+ * Serves Podman's API on a socket in `directory`, where Podman is installed; null where it is not or does not answer.
+ * Podman is set up for this machine unless the environment or `/etc/containers/containers.conf` already does that.
+ */
+export async function startPodmanService(options: {
+  readonly directory: string;
+  readonly environment: Environment;
+  readonly runCommand: RunCommand;
+}): Promise<PodmanService | null> {
+  const version = await options.runCommand("podman", ["--version"], { timeoutMs: startTimeoutMs });
+  if (process.platform !== "linux" || version?.exitCode !== 0) {
+    return null;
+  }
+  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  const address = `unix://${await socketPath(options.directory)}`;
+  const service = new ServiceProcess(address, await serviceEnvironment(options.directory, options.environment));
+  const engine = (await connectEngine(address)) ?? (await service.start());
+  return engine === null ? null : { engine, stop: () => service.stop() };
+}
+
+/** The name of a Unix socket holds 107 bytes; a deeper directory gets a short one of its own for it. */
+async function socketPath(directory: string): Promise<string> {
+  const path = join(directory, "podman.sock");
+  if (Buffer.byteLength(path) <= maxSocketPathBytes) {
+    return path;
+  }
+  const hash = createHash("sha256").update(directory).digest("hex").slice(0, 16);
+  const shortDirectory = join(tmpdir(), `volley-${hash}`);
+  await mkdir(shortDirectory, { recursive: true, mode: 0o700 });
+  const { uid, mode } = await lstat(shortDirectory);
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0) {
+    throw new Error(`${shortDirectory} belongs to somebody else; choose a data directory with a shorter path.`);
+  }
+  return join(shortDirectory, "podman.sock");
+}
+
+async function serviceEnvironment(directory: string, environment: Environment): Promise<Environment> {
+  if (environment.CONTAINERS_CONF !== undefined || existsSync("/etc/containers/containers.conf")) {
+    return environment;
+  }
+  const path = join(directory, "containers.conf");
+  await writeFile(path, podmanSettings(await readPodmanSurroundings()), { mode: 0o600 });
+  return { ...environment, CONTAINERS_CONF: path };
+}
+
+class ServiceProcess {
+  readonly #address: string;
+  readonly #environment: Environment;
+  #child: ChildProcess | null = null;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(address: string, environment: Environment) {
+    this.#address = address;
+    this.#environment = environment;
+  }
+
+  async start(): Promise<EngineConnection | null> {
+    this.#spawn();
+    const deadlineMs = performance.now() + startTimeoutMs;
+    while (performance.now() < deadlineMs) {
+      const engine = await connectEngine(this.#address);
+      if (engine !== null) {
+        return engine;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+    await this.stop();
+    return null;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#restartTimer ?? undefined);
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) {
+      return;
+    }
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    const killTimer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    await ended;
+    clearTimeout(killTimer);
+  }
+
+  #spawn(): void {
+    const child = spawn("podman", ["system", "service", `--time=${idleSeconds}`, this.#address], {
+      env: { ...this.#environment },
+      stdio: "ignore",
+      // Its own group: an interrupt at the terminal must reach it only after the workloads were stopped through it.
+      detached: true,
+    });
+    child.once("error", () => undefined);
+    child.once("exit", () => {
+      if (!this.#stopped) {
+        this.#restartTimer = setTimeout(() => this.#spawn(), restartDelayMs);
+        this.#restartTimer.unref();
+      }
+    });
+    child.unref();
+    this.#child = child;
+  }
+}
