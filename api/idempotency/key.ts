@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { VolleyError } from "@volley/schema/errors";
+import { OPERATIONS, type OperationId } from "@volley/schema/operations/index";
+import type { Context } from "../context.ts";
+
+const KEY_PATTERN = /^[\x21-\x7e]{1,255}$/;
+const QUOTED_PATTERN = /^"((?:[^"\\]|\\["\\])*)"$/;
+/** How long a key is kept. */
+const LIFETIME_MS = 30 * 24 * 3600 * 1000;
+
+/**
+ * The key of an Idempotency-Key header: bare, or quoted as a structured field (RFC 8941 section 3.3.3). Null when there
+ * is none.
+ * @throws {VolleyError} `idempotency_key_invalid`
+ */
+export function parseIdempotencyKey(header: string | null | undefined): string | null {
+  if (header === null || header === undefined) return null;
+  const quoted = QUOTED_PATTERN.exec(header);
+  const key = quoted ? (quoted[1] ?? "").replaceAll(/\\(["\\])/g, "$1") : header;
+  if (KEY_PATTERN.test(key)) return key;
+  throw new VolleyError("idempotency_key_invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.", {
+    nextAction: "Send a fresh random key, such as a UUID.",
+  });
+}
+
+export interface IdempotencyRecord {
+  /** Operation and caller: two callers' equal keys are different keys. */
+  readonly scope: string;
+  readonly key: string;
+  /** SHA-256 of operation and input, in hex. */
+  readonly fingerprint: string;
+  readonly expiresAtMs: number;
+}
+
+/**
+ * What the request's key stands for; null when there is no key and the operation doesn't require one.
+ * @throws {VolleyError} `idempotency_key_missing`, `idempotency_key_invalid`
+ */
+export function idempotencyRecord(ctx: Context, operation: OperationId, input: unknown): IdempotencyRecord | null {
+  const key = ctx.idempotencyKey;
+  if (key === null) {
+    if (OPERATIONS[operation].idempotency !== "required") return null;
+    throw new VolleyError("idempotency_key_missing", "This operation needs an Idempotency-Key.", {
+      nextAction: "Send a fresh random key, and the same one when you repeat the request.",
+    });
+  }
+  if (!KEY_PATTERN.test(key)) parseIdempotencyKey(key);
+  return {
+    scope: `${operation}:${callerOf(ctx)}`,
+    key,
+    fingerprint: createHash("sha256")
+      .update(canonicalJson([operation, input]))
+      .digest("hex"),
+    expiresAtMs: ctx.clock.nowMs() + LIFETIME_MS,
+  };
+}
+
+function callerOf(ctx: Context): string {
+  switch (ctx.actor.kind) {
+    case "bearer":
+      return ctx.actor.tokenHash;
+    case "node":
+      return ctx.actor.nodeId;
+    default:
+      return ctx.actor.kind;
+  }
+}
+
+/** JSON with the members of every object in order of their names, so that equal values are equal texts. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_name, member: unknown) =>
+    typeof member === "bigint"
+      ? member.toString()
+      : member !== null && typeof member === "object" && !Array.isArray(member)
+        ? Object.fromEntries(Object.entries(member).sort(([one], [two]) => (one < two ? -1 : 1)))
+        : member,
+  );
+}
