@@ -30,6 +30,8 @@ export function podmanSettings(surroundings: PodmanSurroundings): string {
     'base_hosts_file = "none"',
     "[engine]",
     'events_logger = "file"',
+    // How long an ended exec can be asked for its exit code; its monitor, a process of its own, stays until then.
+    "exit_command_delay = 5",
   ];
   if (!surroundings.hasSystemd) {
     lines.push('cgroup_manager = "cgroupfs"');
