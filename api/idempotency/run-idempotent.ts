@@ -14,8 +14,7 @@ const LOCK_NOT_AVAILABLE = "55P03";
  * stays free. A request that comes while its twin is running waits for it, for two seconds at most.
  * Without a key, where none is required, it only runs the work in a transaction.
  *
- * @throws {VolleyError} `idempotency_key_missing`, `idempotency_key_invalid`, `idempotency_mismatch`,
- *   `idempotency_in_progress`
+ * @throws {VolleyError} `idempotency_key_missing`, `idempotency_mismatch`, `idempotency_in_progress`
  */
 export async function runIdempotent<Answer extends Record<string, unknown>>(
   ctx: Context,

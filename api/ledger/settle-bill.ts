@@ -6,6 +6,7 @@ import { LedgerError } from "./errors.ts";
 import { openHoldsOf } from "./holds-of.ts";
 import { post } from "./post.ts";
 import { resolve } from "./resolve.ts";
+import { smaller } from "./smaller.ts";
 
 export interface SettleBillInput {
   readonly clusterId: string;
@@ -55,8 +56,6 @@ export async function settleBill(ctx: Context, tx: Transaction, input: SettleBil
   if ((await balanceOf(tx, escrow)).postedMicroUsdc !== 0n) throw new LedgerError("bill_not_balanced", escrow);
   return { restMicroUsdc: (await balanceOf(tx, customerAccount(clusterId))).availableMicroUsdc };
 }
-
-const smaller = (one: bigint, two: bigint) => (one < two ? one : two);
 
 /** One amount per supplier, in id order, so that two clusters' bills lock the suppliers' accounts in one order. */
 function sharesBySupplier(input: SettleBillInput): Map<string, bigint> {

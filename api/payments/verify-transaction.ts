@@ -98,7 +98,8 @@ function changeOf(transaction: ChainTransaction, treasury: TreasuryAccount): big
 }
 
 /** Nodes of before 2022 name no program; there was only one. */
-const isClassicToken = (balance: TokenBalance) => balance.programId === null || balance.programId === TOKEN_PROGRAM_ADDRESS;
+const isClassicToken = (balance: TokenBalance) =>
+  balance.programId === null || balance.programId === TOKEN_PROGRAM_ADDRESS;
 
 function ownerOf(transaction: ChainTransaction, movement: TokenMovement): string | null {
   if (movement.source === null) return null;

@@ -1,0 +1,28 @@
+import type { Payment } from "@volley/schema/resources/payment";
+import { and, asc, inArray, ne } from "drizzle-orm";
+import type { Executor } from "../db/database.ts";
+import { inboundTransfers, paymentNotices } from "../db/tables.ts";
+import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
+
+/** The resources of many payments in two statements, in the order of the rows. */
+export async function loadPaymentResources(executor: Executor, found: readonly PaymentRow[]): Promise<Payment[]> {
+  if (found.length === 0) return [];
+  const ids = found.map((row) => row.id);
+  const notices = await executor
+    .select()
+    .from(paymentNotices)
+    .where(inArray(paymentNotices.paymentId, ids))
+    .orderBy(asc(paymentNotices.createdAt), asc(paymentNotices.code), asc(paymentNotices.signature));
+  const inbound = await executor
+    .select({ paymentId: inboundTransfers.paymentId, signature: inboundTransfers.signature })
+    .from(inboundTransfers)
+    .where(and(inArray(inboundTransfers.paymentId, ids), ne(inboundTransfers.finality, "dropped")))
+    .orderBy(asc(inboundTransfers.slot), asc(inboundTransfers.createdAt), asc(inboundTransfers.signature));
+  const noticesOf = Map.groupBy(notices, (notice) => notice.paymentId);
+  const inboundOf = Map.groupBy(inbound, (transfer) => transfer.paymentId);
+  return found.map((row) =>
+    toPaymentResource(row, noticesOf.get(row.id) ?? [], [
+      ...new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature)),
+    ]),
+  );
+}
