@@ -1,0 +1,192 @@
+/**
+ * Everything on one machine, with no configuration: Postgres, a development chain with a faucet, the API,
+ * and an agent that offers this very machine.
+ */
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startAgent } from "@volley/agent/agent";
+import { inProcessHints } from "../adapters/in-process-hints.ts";
+import { jsonLogger } from "../adapters/json-logger.ts";
+import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
+import { strongRandom } from "../adapters/strong-random.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { type Services, systemContext } from "../context.ts";
+import { openDatabase } from "../db/database.ts";
+import { migrateDatabase } from "../db/migrate.ts";
+import { lockFolder } from "../local/folder-lock.ts";
+import { readKeypair } from "../local/open-token-account.ts";
+import { type LocalOptions, readLocalOptions, USAGE } from "../local/options.ts";
+import { startEmbeddedPostgres } from "../local/postgres.ts";
+import { keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
+import { type LocalChain, startChain } from "../local/start-chain.ts";
+import { newMarket } from "../market/market.ts";
+import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
+import type { Logger } from "../ports/logger.ts";
+import { readSettings } from "../settings.ts";
+import { agentSupplier } from "../supply/agent-supplier.ts";
+import { issueEnrolmentToken } from "../supply/issue-enrolment-token.ts";
+import { simulatedSupplier } from "../supply/simulated-supplier.ts";
+import { type RunningServer, serve } from "./serve.ts";
+
+const CONNECTIONS_MAX = 20;
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** Price of a slot of this machine: 0.36 USDC an hour is 100 micro-USDC a second, easy to follow on a bill. */
+const SLOT_PRICE_USDC = "0.36";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+async function openServices(
+  options: LocalOptions,
+  environment: Environment,
+  logger: Logger,
+  stack: AsyncDisposableStack,
+): Promise<{ services: Services; chain: LocalChain; databaseUrl: string; payerFile: string }> {
+  const { dataFolder } = options;
+  let databaseUrl = environment.DATABASE_URL ?? "";
+  if (databaseUrl === "") {
+    const server = await startEmbeddedPostgres(dataFolder);
+    stack.defer(() => server.stop());
+    databaseUrl = server.url;
+  }
+  await migrateDatabase(databaseUrl);
+  const db = openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+  stack.defer(() => db.$client.end({ timeout: 5 }));
+
+  const clock = systemClock;
+  const treasuryFile = environment.VOLLEY_TREASURY_KEYPAIR ?? (await keypairFile(dataFolder, "treasury"));
+  const payerFile = await keypairFile(dataFolder, "payer");
+  const chain = await startChain({
+    clock,
+    folder: dataFolder,
+    port: options.rpcPort,
+    treasuryFile,
+    payerFile,
+    environment,
+    onError: (error) => logger.error("the development chain failed", { error }),
+  });
+  stack.defer(() => chain.close());
+
+  const secrets = await readOrCreateSecrets(dataFolder);
+  const settings = readSettings({
+    VOLLEY_QUOTE_KEYS: secrets.quoteKey,
+    VOLLEY_SECRET_KEY: secrets.secretKey,
+    VOLLEY_TREASURY_ADDRESS: (await readKeypair(treasuryFile)).address,
+    VOLLEY_CHAIN_POLL_MS: "200",
+    ...environment,
+    SOLANA_RPC_URL: chain.rpcUrl,
+    USDC_MINT: chain.usdcMint,
+  });
+  const random = strongRandom();
+  const services: Services = {
+    clock,
+    random,
+    db,
+    chain: chain.chain,
+    signer: await treasurySignerFromFile(treasuryFile, { mint: chain.usdcMint }),
+    market: newMarket(),
+    suppliers: { agent: agentSupplier(), simulated: simulatedSupplier() },
+    settings,
+    logger,
+    metrics: prometheusMetrics(logger),
+    hints: inProcessHints(clock),
+  };
+  return { services, chain, databaseUrl, payerFile };
+}
+
+/** Whole or not at all: a program that waits for the file must never read half of it. */
+async function writeLocalFile(file: string, content: Record<string, unknown>): Promise<void> {
+  await writeFile(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}
+
+function printWelcome(
+  server: RunningServer,
+  chain: LocalChain,
+  dataFolder: string,
+  print: (line: string) => void,
+): void {
+  print(`
+Volley is up.
+
+  REST      ${server.url}/v1        reference: ${server.url}/docs
+  GraphQL   ${server.url}/graphql
+  chain     ${chain.rpcUrl}${chain.faucetUrl ? "           a development chain, not Solana" : ""}
+  data      ${dataFolder}            addresses for programs: local.json
+
+Try next:
+  curl ${server.url}/v1/gpus
+  node examples/rent-and-train/main.ts
+
+Ctrl-C stops everything.`);
+}
+
+export async function startLocal(
+  options: LocalOptions,
+  environment: Environment,
+  print: (line: string) => void,
+): Promise<AsyncDisposable> {
+  const { dataFolder } = options;
+  await using stack = new AsyncDisposableStack();
+  await mkdir(dataFolder, { recursive: true });
+  stack.defer(await lockFolder(dataFolder));
+  const level = environment.VOLLEY_LOG_LEVEL === "debug" ? "debug" : "warn";
+  const logger = jsonLogger({ clock: systemClock, level, write: (line) => process.stderr.write(`${line}\n`) });
+
+  const { services, chain, databaseUrl, payerFile } = await openServices(options, environment, logger, stack);
+  const server = await serve(services, { port: options.port, host: "127.0.0.1" });
+  stack.defer(() => server.stop());
+
+  const system = systemContext(services, new AbortController().signal);
+  const { token } = await issueEnrolmentToken(system, { supplierName: "this machine", supplierClass: "network" });
+  const agent = await startAgent({
+    apiUrl: server.url,
+    enrolmentToken: token,
+    dataFolder: join(dataFolder, "agent"),
+    slots: options.slots,
+    pricePerGpuHour: SLOT_PRICE_USDC,
+    site: { country: "ZZ", region: "local", latitude: 0, longitude: 0 },
+    stopWorkloads: true,
+    environment,
+    log: print,
+  });
+  stack.defer(() => agent.stop());
+  await services.market.refresh(services);
+
+  const localFile = join(dataFolder, "local.json");
+  stack.defer(() => rm(localFile, { force: true }));
+  await writeLocalFile(localFile, {
+    api_url: server.url,
+    graphql_url: `${server.url}/graphql`,
+    rpc_url: chain.rpcUrl,
+    ws_url: chain.wsUrl,
+    usdc_mint: chain.usdcMint,
+    faucet_url: chain.faucetUrl,
+    payer_keypair_path: payerFile,
+    database_url: databaseUrl,
+    treasury_address: services.settings.treasuryAddress,
+  });
+  printWelcome(server, chain, dataFolder, print);
+  return stack.move();
+}
+
+if (import.meta.main) {
+  try {
+    const options = readLocalOptions(process.argv.slice(2));
+    if (options.help) {
+      console.log(USAGE);
+    } else {
+      const running = await startLocal(options, process.env, console.log);
+      const stop = async () => {
+        console.log("Stopping …");
+        await running[Symbol.asyncDispose]();
+        process.exit(0);
+      };
+      process.once("SIGINT", stop);
+      process.once("SIGTERM", stop);
+    }
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    if (!(error instanceof Error) || error.message === "") console.error(USAGE);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,65 @@
+/** The API as a Node process in production: everything it needs comes from the environment. */
+import { inProcessHints } from "../adapters/in-process-hints.ts";
+import { jsonLogger } from "../adapters/json-logger.ts";
+import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
+import { strongRandom } from "../adapters/strong-random.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { rpcChainAt } from "../chain/rpc.ts";
+import { openDatabase } from "../db/database.ts";
+import { newMarket } from "../market/market.ts";
+import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
+import { readSettings, SettingsError } from "../settings.ts";
+import { agentSupplier } from "../supply/agent-supplier.ts";
+import { serve } from "./serve.ts";
+
+const STATEMENT_TIMEOUT_MS = 30_000;
+const CONNECTIONS_MAX = 20;
+
+function required(name: string, example: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") throw new SettingsError(`${name}: is not set. Example: ${example}`);
+  return value;
+}
+
+async function main(): Promise<void> {
+  const logger = jsonLogger({
+    clock: systemClock,
+    level: process.env.VOLLEY_LOG_LEVEL === "debug" ? "debug" : "info",
+    write: (line) => process.stdout.write(`${line}\n`),
+  });
+  const settings = readSettings(process.env);
+  const databaseUrl = required("DATABASE_URL", "postgres://user:password@host:5432/volley");
+  const treasuryFile = process.env.VOLLEY_TREASURY_KEYPAIR;
+  const services = {
+    clock: systemClock,
+    random: strongRandom(),
+    db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+    chain: rpcChainAt(settings.solanaRpcUrl, { clock: systemClock }),
+    // Without a key this process never signs; refunds wait for one that does.
+    signer: treasuryFile ? await treasurySignerFromFile(treasuryFile, { mint: settings.usdcMint }) : null,
+    market: newMarket(),
+    suppliers: { agent: agentSupplier() },
+    settings,
+    logger,
+    metrics: prometheusMetrics(logger),
+    hints: inProcessHints(systemClock),
+  };
+  const server = await serve(services, {
+    port: Number(process.env.PORT ?? 8787),
+    host: process.env.HOST ?? "0.0.0.0",
+  });
+  const stop = async () => {
+    await server.stop();
+    await services.db.$client.end({ timeout: 5 });
+    process.exit(0);
+  };
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof SettingsError ? error.message : error);
+  process.exit(1);
+}

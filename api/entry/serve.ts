@@ -1,0 +1,77 @@
+/** The server as a long-lived process: HTTP, the task loop and the market's refresh, started and stopped together. */
+import type { AddressInfo } from "node:net";
+import { type HttpBindings, serve as listen, type ServerType } from "@hono/node-server";
+import { newApp } from "../app.ts";
+import type { Services } from "../context.ts";
+import { wake } from "../db/database.ts";
+import { TASK_HANDLERS } from "../jobs/handlers.ts";
+import { runTaskLoop } from "../jobs/loop.ts";
+import { VERBS } from "../verb-table.ts";
+
+/** Requests that still run when the server stops get this long; streams end at once. */
+const DRAIN_MS = 5_000;
+const REFRESH_FAILURE_PAUSE_MS = 1_000;
+
+export interface RunningServer {
+  readonly url: string;
+  /** Stops accepting, finishes or hands back what it holds. */
+  stop(): Promise<void>;
+}
+
+async function refreshMarket(services: Services, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await services.market.refresh(services);
+      await services.clock.sleep(services.settings.marketRefreshMs, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      services.logger.warn("the market could not be refreshed", { error });
+      await services.clock.sleep(REFRESH_FAILURE_PAUSE_MS, signal).catch(() => undefined);
+    }
+  }
+}
+
+function callerAddress(_request: Request, env: unknown): string {
+  return (env as HttpBindings).incoming.socket.remoteAddress ?? "unknown";
+}
+
+function closed(server: ServerType): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+export async function serve(services: Services, options: { port: number; host: string }): Promise<RunningServer> {
+  const { clock, db, logger } = services;
+  const stopping = new AbortController();
+  const now = clock.nowMs();
+  await wake(db, "treasury", "usdc", now);
+  await wake(db, "nodes", "all", now);
+  await services.market.refresh(services);
+
+  const app = newApp({ services: () => services, verbs: VERBS, metrics: true, callerAddress });
+  const server = listen({ fetch: app.fetch, port: options.port, hostname: options.host });
+  await new Promise<void>((resolve, reject) => {
+    server.once("listening", resolve);
+    server.once("error", reject);
+  });
+  const { port } = server.address() as AddressInfo;
+  const loops = Promise.all([
+    runTaskLoop(services, { owner: `node-${process.pid}`, handlers: TASK_HANDLERS }, stopping.signal),
+    refreshMarket(services, stopping.signal),
+  ]);
+  logger.info("listening", { host: options.host, port });
+
+  return {
+    url: `http://${options.host}:${port}`,
+    async stop() {
+      stopping.abort(new Error("the server is stopping"));
+      const done = closed(server);
+      if ("closeIdleConnections" in server) server.closeIdleConnections();
+      const drained = new AbortController();
+      await Promise.race([done, clock.sleep(DRAIN_MS, drained.signal).catch(() => undefined)]);
+      drained.abort();
+      if ("closeAllConnections" in server) server.closeAllConnections();
+      await Promise.all([done, loops]);
+      logger.info("stopped");
+    },
+  };
+}

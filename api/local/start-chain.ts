@@ -1,0 +1,71 @@
+/** The chain of the all-in-one: the development chain with a faucet, or the cluster that SOLANA_RPC_URL names. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { rpcChainAt } from "../chain/rpc.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { Clock } from "../ports/clock.ts";
+import { startDevelopmentChain } from "./chain/start-development-chain.ts";
+import { askFaucet } from "./faucet.ts";
+import { openTokenAccount, readKeypair } from "./open-token-account.ts";
+
+/** Quick slots, so that trying things out needs no patience: a payment above the limit is final after 3 s. */
+const SLOT_MS = 100;
+const PAYER_USDC = 10_000;
+const WALLET_SOL = 100;
+
+export interface LocalChain {
+  readonly chain: Chain;
+  readonly rpcUrl: string;
+  readonly wsUrl: string;
+  /** Null on a cluster that isn't ours. */
+  readonly faucetUrl: string | null;
+  readonly usdcMint: string;
+  close(): Promise<void>;
+}
+
+interface ChainOptions {
+  readonly clock: Clock;
+  readonly folder: string;
+  readonly port: number;
+  readonly treasuryFile: string;
+  readonly payerFile: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly onError: (error: unknown) => void;
+}
+
+export async function startChain(options: ChainOptions): Promise<LocalChain> {
+  const { clock, environment } = options;
+  const external = environment.SOLANA_RPC_URL;
+  if (external !== undefined && external !== "") {
+    const mint = environment.USDC_MINT;
+    if (mint === undefined || mint === "") {
+      throw new Error("SOLANA_RPC_URL is set, so USDC_MINT has to name the mint of USDC on that cluster.");
+    }
+    const wsUrl = external.replace(/^http/, "ws");
+    const chain = rpcChainAt(external, { clock });
+    return { chain, rpcUrl: external, wsUrl, faucetUrl: null, usdcMint: mint, close: async () => undefined };
+  }
+
+  const dataFolder = join(options.folder, "chain");
+  const isNew = !existsSync(dataFolder);
+  const server = await startDevelopmentChain({
+    port: options.port,
+    slotMs: SLOT_MS,
+    dataFolder,
+    onError: options.onError,
+  });
+  try {
+    const chain = rpcChainAt(server.rpcUrl, { clock });
+    const [treasury, payer] = await Promise.all([readKeypair(options.treasuryFile), readKeypair(options.payerFile)]);
+    if (isNew) {
+      await askFaucet(server.faucetUrl, { address: treasury.address, sol: WALLET_SOL });
+      await askFaucet(server.faucetUrl, { address: payer.address, sol: WALLET_SOL, usdc: PAYER_USDC });
+    }
+    await openTokenAccount(chain, payer, treasury.address, server.usdcMint);
+    const { rpcUrl, wsUrl, faucetUrl, usdcMint } = server;
+    return { chain, rpcUrl, wsUrl, faucetUrl, usdcMint, close: () => server.close() };
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
