@@ -53,11 +53,26 @@ async function stopLeftover(dataFolder: string): Promise<void> {
   }
 }
 
+let keepsExitStatus = false;
+
+/** The library's own exit hook ends the process with status 0, whatever failed before; this keeps the status that was set. */
+function keepExitStatus(): void {
+  if (keepsExitStatus) return;
+  keepsExitStatus = true;
+  process.prependListener("beforeExit", () => {
+    const status = process.exitCode;
+    process.once("exit", () => {
+      process.exitCode = status;
+    });
+  });
+}
+
 /** @param flags further options of the server, such as `["-c", "fsync=off"]` for tests */
 export async function startEmbeddedPostgres(
   folder: string,
   options: { port?: number; flags?: readonly string[]; persistent?: boolean } = {},
 ): Promise<EmbeddedDatabase> {
+  keepExitStatus();
   const dataFolder = join(folder, "postgres");
   await mkdir(folder, { recursive: true });
   await stopLeftover(dataFolder);
