@@ -1,0 +1,182 @@
+/**
+ * The whole network in memory, made for searching: columns of numbers and, for each GPU model, its machines
+ * sorted by price and by reliability. Pure data: it knows neither database nor clock.
+ */
+import { INTERCONNECTS, ISOLATIONS, SUPPLIER_CLASSES } from "@volley/schema/resources/market";
+import { type Point, siteKey, sitePoint } from "../round-trip.ts";
+import { Columns, NONE } from "./columns.ts";
+import { Dictionary } from "./dictionary.ts";
+import type { NodeRecord } from "./node-record.ts";
+import { PostingList } from "./posting-list.ts";
+
+/** The machines of one model in the two orders that searches walk. */
+export interface ModelLists {
+  /** Cheapest first; then the more reliable; then by id. */
+  readonly byPrice: PostingList;
+  /** Most reliable first; then the cheaper; then by id. */
+  readonly byReliability: PostingList;
+}
+
+export class NetworkIndex {
+  readonly columns = new Columns();
+  readonly gpus = new Dictionary();
+  readonly countries = new Dictionary();
+  readonly regions = new Dictionary();
+  readonly fabrics = new Dictionary();
+  /** Points of the sites, by the number in the site column. */
+  readonly sitePoints: Point[] = [];
+  /** Grows with every change, so that what was worked out from the index can be kept until then. */
+  version = 0;
+  readonly #sites = new Map<number, number>();
+  readonly #rows = new Map<string, number>();
+  readonly #models: ModelLists[] = [];
+
+  constructor() {
+    this.fabrics.code("");
+  }
+
+  get length(): number {
+    return this.columns.length;
+  }
+
+  /** @returns the machine's row, or -1 when the index has no such machine */
+  rowOf(id: string): number {
+    return this.#rows.get(id) ?? -1;
+  }
+
+  /** @returns undefined when the network has never had a machine of that model */
+  listsOf(gpu: string): ModelLists | undefined {
+    return this.#models[this.gpus.find(gpu)];
+  }
+
+  /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
+  load(records: Iterable<NodeRecord>): void {
+    if (this.length !== 0) throw new Error("only an empty index can be loaded");
+    for (const record of records) this.#write(this.#append(record.id), record);
+    const counts = new Uint32Array(this.#models.length);
+    const { model } = this.columns;
+    for (let row = 0; row < this.length; row++)
+      counts[model[row] as number] = (counts[model[row] as number] as number) + 1;
+    const rowsOf = Array.from(counts, (count) => new Uint32Array(count));
+    counts.fill(0);
+    for (let row = 0; row < this.length; row++) {
+      const code = model[row] as number;
+      (rowsOf[code] as Uint32Array)[counts[code] as number] = row;
+      counts[code] = (counts[code] as number) + 1;
+    }
+    for (const [code, rows] of rowsOf.entries()) {
+      const lists = this.#models[code] as ModelLists;
+      lists.byPrice.replace(rows);
+      lists.byReliability.replace(rows.slice());
+    }
+    this.version++;
+  }
+
+  /** Brings one machine up to date, or adds it. */
+  upsert(record: NodeRecord): void {
+    const known = this.rowOf(record.id);
+    if (known < 0) {
+      const row = this.#append(record.id);
+      this.#write(row, record);
+      this.#link(row);
+    } else if (this.#movesTo(known, record)) {
+      this.#unlink(known);
+      this.#write(known, record);
+      this.#link(known);
+    } else {
+      this.#write(known, record);
+    }
+    this.version++;
+  }
+
+  /** Notes GPUs that were just taken on a machine, ahead of the database's word, which overrides this. */
+  take(id: string, gpus: number): void {
+    const row = this.rowOf(id);
+    if (row < 0) return;
+    const { free } = this.columns;
+    free[row] = Math.max(0, (free[row] as number) - gpus);
+    this.version++;
+  }
+
+  #append(id: string): number {
+    const row = this.columns.length;
+    this.columns.reserve(row + 1);
+    this.columns.ids[row] = id;
+    this.columns.length = row + 1;
+    this.#rows.set(id, row);
+    return row;
+  }
+
+  #write(row: number, record: NodeRecord): void {
+    const columns = this.columns;
+    const online = record.status === "online";
+    columns.model[row] = this.#modelCode(record.gpu);
+    columns.free[row] = online ? record.gpusFree : 0;
+    columns.total[row] = online ? record.gpusTotal : 0;
+    columns.price[row] = record.priceMicroUsdcPerGpuHour;
+    columns.country[row] = this.countries.code(record.country);
+    columns.region[row] = this.regions.code(record.region);
+    columns.site[row] = this.#siteCode(record.latitude, record.longitude);
+    columns.interconnect[row] = INTERCONNECTS.indexOf(record.interconnect);
+    columns.fabric[row] = record.fabric === null ? NONE : this.fabrics.code(record.fabric);
+    columns.reliability[row] = record.reliabilityPpm;
+    columns.isolation[row] = ISOLATIONS.indexOf(record.isolation);
+    columns.supplierClass[row] = SUPPLIER_CLASSES.indexOf(record.supplierClass);
+    columns.cpuCores[row] = record.cpuCores;
+    columns.memoryGib[row] = record.memoryGib;
+    columns.diskGib[row] = record.diskGib;
+  }
+
+  #modelCode(gpu: string): number {
+    const code = this.gpus.code(gpu);
+    if (code === this.#models.length) {
+      const { columns } = this;
+      // The columns' arrays move when they grow, so they are read anew at every comparison.
+      const price = (a: number, b: number) => (columns.price[a] as number) - (columns.price[b] as number);
+      const reliability = (a: number, b: number) =>
+        (columns.reliability[b] as number) - (columns.reliability[a] as number);
+      const id = (a: number, b: number) => ((columns.ids[a] as string) < (columns.ids[b] as string) ? -1 : 1);
+      this.#models.push({
+        byPrice: new PostingList((a, b) => price(a, b) || reliability(a, b) || id(a, b)),
+        byReliability: new PostingList((a, b) => reliability(a, b) || price(a, b) || id(a, b)),
+      });
+    }
+    return code;
+  }
+
+  #siteCode(latitude: number, longitude: number): number {
+    const key = siteKey(latitude, longitude);
+    const known = this.#sites.get(key);
+    if (known !== undefined) return known;
+    const code = this.sitePoints.length;
+    this.#sites.set(key, code);
+    this.sitePoints.push(sitePoint(key));
+    return code;
+  }
+
+  /** Whether the record's place in the posting lists is another than the row's. */
+  #movesTo(row: number, record: NodeRecord): boolean {
+    const { model, price, reliability } = this.columns;
+    return (
+      model[row] !== this.gpus.find(record.gpu) ||
+      price[row] !== record.priceMicroUsdcPerGpuHour ||
+      reliability[row] !== record.reliabilityPpm
+    );
+  }
+
+  #lists(row: number): ModelLists {
+    return this.#models[this.columns.model[row] as number] as ModelLists;
+  }
+
+  #link(row: number): void {
+    const lists = this.#lists(row);
+    lists.byPrice.insert(row);
+    lists.byReliability.insert(row);
+  }
+
+  #unlink(row: number): void {
+    const lists = this.#lists(row);
+    lists.byPrice.remove(row);
+    lists.byReliability.remove(row);
+  }
+}
