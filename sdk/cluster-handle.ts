@@ -207,6 +207,6 @@ export class ClusterHandle implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!hasEnded(this.#data)) await this.teardown();
+    if (!hasEnded(this.#data) && this.#data.status !== "stopping") await this.teardown();
   }
 }

@@ -1,0 +1,10 @@
+/** Paying for clusters with USDC on Solana. Needs `@solana/kit`. */
+export { keypairSignerFromFile } from "./solana/keypair-signer-from-file.ts";
+export {
+  type PayingSigner,
+  type PayTransferRequestOptions,
+  payTransferRequest,
+} from "./solana/pay-transfer-request.ts";
+export { type PayWithOptions, payWith } from "./solana/pay-with.ts";
+export { SolanaPaymentError, type SolanaPaymentErrorCode } from "./solana/payment-error.ts";
+export { parseTransferRequest, type TransferRequest, toBaseUnits } from "./solana/transfer-request.ts";
