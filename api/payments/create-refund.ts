@@ -3,11 +3,12 @@ import { and, eq, inArray } from "drizzle-orm";
 import { clusterNotFound, lockCluster, openCluster } from "../clusters/open-cluster.ts";
 import type { Context } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
-import { clusters, payments } from "../db/tables.ts";
+import { payments } from "../db/tables.ts";
 import { runIdempotent } from "../idempotency/run-idempotent.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
 import { refundCredit, toBillRefund } from "./refund-rest.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
+import { updateBillRefund } from "./update-bill-refund.ts";
 
 type Create = Operations["refunds.create"];
 
@@ -23,11 +24,7 @@ export async function createRefund(ctx: Context, input: InputOf<Create>): Promis
     if (cluster === null) throw clusterNotFound();
     const refund = await refundCredit(ctx, tx, id, input.to);
     if (refund === null) throw await nothingToRefund(tx, id);
-    if (cluster.bill?.refund.status === "credited") {
-      const { amount } = cluster.bill.refund;
-      const bill = { ...cluster.bill, refund: { ...toBillRefund(refund), amount } };
-      await tx.update(clusters).set({ bill }).where(eq(clusters.id, id));
-    }
+    await updateBillRefund(tx, cluster, toBillRefund(refund));
     return toRefundResource(refund);
   });
   ctx.hints.notify("tasks");
