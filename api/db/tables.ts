@@ -99,6 +99,13 @@ export const nodeSessions = pgTable("node_sessions", {
   reportCounter: bigint("report_counter", { mode: "number" }).notNull().default(0),
 });
 
+/** How long something has been watched without a gap: silence says nothing about a time when nobody listened. */
+export const watches = pgTable("watches", {
+  name: text().primaryKey(),
+  since: moment("since").notNull(),
+  lastAt: moment("last_at").notNull(),
+});
+
 // --- clusters -------------------------------------------------------------------------------
 
 export const clusters = pgTable(
@@ -172,7 +179,10 @@ export const leases = pgTable(
     hostname: text().notNull(),
     desired: text().$type<"reserved" | "running" | "stopped">().notNull(),
     observed: text().$type<"none" | "starting" | "ready" | "exited" | "failed" | "absent">().notNull().default("none"),
+    /** Since when it is as observed, or as it was last seen. */
     observedAt: moment("observed_at"),
+    /** Last sighting before heartbeats began to leave it out; null while they don't. */
+    unseenSince: moment("unseen_since"),
     reason: text(),
     exitCode: integer("exit_code"),
     readyAt: moment("ready_at"),
