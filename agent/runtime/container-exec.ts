@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
 import { engineMessage, engineStatus } from "./engine-connection.ts";
 import { readOutputFrames } from "./multiplexed-output.ts";
+import { untilClosed } from "./until-closed.ts";
 import { type ExecEvent, type ExecRequest, WorkloadError } from "./workload-runtime.ts";
 
 const settleTimeoutMs = 15_000;
@@ -45,6 +46,7 @@ export async function* execInContainer(
   const abort = () => socket.destroy();
   request.signal.addEventListener("abort", abort, { once: true });
   socket.on("error", () => socket.destroy());
+  let ended = false;
   try {
     if (request.signal.aborted) {
       socket.destroy();
@@ -54,11 +56,14 @@ export async function* execInContainer(
     }
     yield* readOutputFrames(untilClosed(socket), { wholeFrames: false });
     request.signal.throwIfAborted();
-    yield { exitCode: await exitCodeOf(engine.docker, exec.id, name) };
+    const exitCode = await exitCodeOf(engine.docker, exec.id, name);
+    ended = true;
+    yield { exitCode };
   } finally {
     request.signal.removeEventListener("abort", abort);
     socket.destroy();
-    if (request.signal.aborted) {
+    // Aborted, given up by the reader, or broken: the engine itself would let the command run on.
+    if (!ended) {
       await killExec(engine.docker, name, request.execId);
     }
   }
@@ -94,20 +99,6 @@ function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
     Tty: false,
     Env: Object.entries({ ...request.env, [execMarker]: request.execId }).map(([key, value]) => `${key}=${value}`),
   };
-}
-
-async function* untilClosed(socket: Duplex): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const piece of socket) {
-      yield piece as Uint8Array;
-    }
-  } catch (error) {
-    // A socket that closes without an end is how engines and an abort finish; the exit code tells what happened.
-    const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
-    if (code !== "ERR_STREAM_PREMATURE_CLOSE" && code !== "ECONNRESET" && code !== "EPIPE") {
-      throw error;
-    }
-  }
 }
 
 async function exitCodeOf(docker: Docker, execId: string, name: string): Promise<number> {

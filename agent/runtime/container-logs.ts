@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { engineStatus } from "./engine-connection.ts";
 import { readOutputFrames } from "./multiplexed-output.ts";
+import { untilClosed } from "./until-closed.ts";
 import type { LogChunk } from "./workload-runtime.ts";
 
 /**
@@ -30,7 +31,7 @@ export async function* readContainerLogs(
   }
   let position: LogPosition = { second: start?.second ?? 0, seen: 0 };
   try {
-    for await (const frame of readOutputFrames(untilAborted(source, signal), { wholeFrames: true })) {
+    for await (const frame of readOutputFrames(untilClosed(source), { wholeFrames: true })) {
       const { second, text } = splitTimestamp(Buffer.from(frame.data));
       position = second === position.second ? { second, seen: position.seen + 1 } : { second, seen: 1 };
       const known =
@@ -58,18 +59,6 @@ async function openLog(
       return null;
     }
     throw error;
-  }
-}
-
-async function* untilAborted(source: Readable, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const piece of source) {
-      yield piece as Uint8Array;
-    }
-  } catch (error) {
-    if (!signal.aborted) {
-      throw error;
-    }
   }
 }
 

@@ -48,7 +48,7 @@ export class ContainerRuntime implements WorkloadRuntime {
     this.description = `containers of ${options.engine.description}`;
   }
 
-  async start(spec: WorkloadSpec): Promise<void> {
+  async start(spec: WorkloadSpec, signal?: AbortSignal): Promise<void> {
     validateSpec(spec);
     const name = containerName(spec.leaseId);
     const before = await this.#inspect(name);
@@ -57,6 +57,7 @@ export class ContainerRuntime implements WorkloadRuntime {
     }
     if (before === null) {
       const image = await this.#options.ensureImage(spec.image);
+      signal?.throwIfAborted();
       await this.#networkQueue.run(() => this.#create(spec, image));
     }
     try {

@@ -14,7 +14,9 @@ import { ProcessRuntime } from "./process-runtime.ts";
 import { WorkloadError, type WorkloadRuntime } from "./workload-runtime.ts";
 
 export interface DetectedRuntime {
-  readonly runtime: WorkloadRuntime;
+  readonly kind: WorkloadRuntime["kind"];
+  /** The runtime of one node; it sees that node's workloads only. */
+  open(nodeId: string): WorkloadRuntime;
   /** Sentences for the person who runs this machine, such as why there are no containers. */
   readonly warnings: readonly string[];
   /** Ends what was started for the runtime's own sake, not the workloads. */
@@ -22,7 +24,8 @@ export interface DetectedRuntime {
 }
 
 export interface DetectRuntimeOptions {
-  readonly nodeId: string;
+  /** Tells the trials of several agents on one engine apart; of characters that an id may have. */
+  readonly agentName: string;
   readonly dataDirectory: string;
   readonly environment: Environment;
   readonly runCommand: RunCommand;
@@ -58,8 +61,12 @@ export async function detectRuntime(options: DetectRuntimeOptions): Promise<Dete
     }
   }
   const directory = join(options.dataDirectory, "workloads");
-  const runtime = new ProcessRuntime({ directory, environment: options.environment });
-  return { runtime, warnings: [...problems, processWarning], close: async () => undefined };
+  return {
+    kind: "process",
+    open: () => new ProcessRuntime({ directory, environment: options.environment }),
+    warnings: [...problems, processWarning],
+    close: async () => undefined,
+  };
 }
 
 async function findContainerRuntime(
@@ -69,9 +76,9 @@ async function findContainerRuntime(
   for (const address of engineAddresses(options.environment)) {
     const engine = await connectEngine(address);
     if (engine !== null) {
-      const runtime = await tryEngine(engine, options, problems);
-      if (runtime !== null) {
-        return { runtime, warnings: [], close: async () => undefined };
+      const open = await tryEngine(engine, options, problems);
+      if (open !== null) {
+        return { kind: "container", open, warnings: [], close: async () => undefined };
       }
     }
   }
@@ -79,12 +86,12 @@ async function findContainerRuntime(
   if (service === null) {
     return null;
   }
-  const runtime = await tryEngine(service.engine, options, problems);
-  if (runtime === null) {
+  const open = await tryEngine(service.engine, options, problems);
+  if (open === null) {
     await service.stop();
     return null;
   }
-  return { runtime, warnings: [], close: () => service.stop() };
+  return { kind: "container", open, warnings: [], close: () => service.stop() };
 }
 
 function startOwnService(options: DetectRuntimeOptions): Promise<PodmanService | null> {
@@ -99,15 +106,15 @@ async function tryEngine(
   engine: EngineConnection,
   options: DetectRuntimeOptions,
   problems: string[],
-): Promise<WorkloadRuntime | null> {
+): Promise<DetectedRuntime["open"] | null> {
   const ensureImage = newEnsureImage(engine, options.log);
-  const trial = new ContainerRuntime({ engine, ensureImage, nodeId: `${options.nodeId}-trial` });
-  const leaseId = `${options.nodeId}-trial`;
+  const leaseId = `${options.agentName}-trial`;
+  const trial = new ContainerRuntime({ engine, ensureImage, nodeId: leaseId });
   try {
     await trial.stop(leaseId, { graceMs: 0 });
     await trial.start(trialWorkload(leaseId));
     await trial.stop(leaseId, { graceMs: 0 });
-    return new ContainerRuntime({ engine, ensureImage, nodeId: options.nodeId });
+    return (nodeId) => new ContainerRuntime({ engine, ensureImage, nodeId });
   } catch (error) {
     problems.push(`${engine.description} answers, but cannot run a container: ${engineMessage(error)}`);
     return null;

@@ -6,6 +6,8 @@ import type { LogChunk, OutputStream } from "./workload-runtime.ts";
 
 /** A log of a fixed greatest size: files of frames, numbered upwards, of which the last two are kept. */
 const fileMaxBytes = 8 * 1024 * 1024;
+/** One frame travels as one chunk. */
+const frameMaxBytes = 64 * 1024;
 const headerBytes = 8;
 const readBytes = 64 * 1024;
 
@@ -24,6 +26,16 @@ export class OutputJournal {
   }
 
   append(stream: OutputStream, data: Uint8Array): void {
+    for (let start = 0; start < data.length; start += frameMaxBytes) {
+      this.#appendFrame(stream, data.subarray(start, start + frameMaxBytes));
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #appendFrame(stream: OutputStream, data: Uint8Array): void {
     if (this.#size > 0 && this.#size + headerBytes + data.length > fileMaxBytes) {
       this.#rotate();
     }
@@ -33,10 +45,6 @@ export class OutputJournal {
     frame.set(data, headerBytes);
     writeSync(this.#file, frame);
     this.#size += frame.length;
-  }
-
-  close(): void {
-    closeSync(this.#file);
   }
 
   #rotate(): void {

@@ -7,6 +7,8 @@ import { mergeOutput } from "./merge-output.ts";
 import { type ProcessSpec, workloadFiles } from "./process-files.ts";
 import type { ExecEvent, ExecRequest } from "./workload-runtime.ts";
 
+const drainMs = 1_000;
+
 /** Every process of an exec carries this variable, by which it is found when it must end. */
 export const execMarker = "VOLLEY_EXECUTION_ID";
 
@@ -24,20 +26,33 @@ export async function* execAsProcess(
     detached: true,
   });
   const ended = exitOf(child);
-  const abort = () => killGroup(child.pid);
+  const closeOutput = () => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const abort = () => {
+    killGroup(child.pid);
+    closeOutput();
+  };
   request.signal.addEventListener("abort", abort, { once: true });
+  let drainTimer: NodeJS.Timeout | undefined;
+  // Something in the background may hold the output open; the command has ended all the same.
+  child.once("exit", () => {
+    drainTimer = setTimeout(closeOutput, drainMs);
+  });
   // A command may end without reading all of its input.
   child.stdin.on("error", () => undefined);
   child.stdin.end(request.stdin ?? undefined);
   try {
     yield* mergeOutput(child.stdout, child.stderr);
-    const outcome = await ended;
     request.signal.throwIfAborted();
+    const outcome = await ended;
     if ("problem" in outcome) {
       yield { stream: "stderr", data: Buffer.from(`${outcome.problem}\n`) };
     }
     yield { exitCode: outcome.exitCode };
   } finally {
+    clearTimeout(drainTimer);
     request.signal.removeEventListener("abort", abort);
     if (request.signal.aborted || child.exitCode === null) {
       killGroup(child.pid);

@@ -52,8 +52,9 @@ export class ProcessRuntime implements WorkloadRuntime {
     this.#options = options;
   }
 
-  async start(spec: WorkloadSpec): Promise<void> {
+  async start(spec: WorkloadSpec, signal?: AbortSignal): Promise<void> {
     validateSpec(spec);
+    signal?.throwIfAborted();
     const directory = this.#directoryOf(spec.leaseId);
     if ((await readSpec(directory)) === null) {
       const { work, temporary } = workloadFiles(directory);

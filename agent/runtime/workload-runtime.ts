@@ -78,10 +78,11 @@ export interface WorkloadRuntime {
   /** One line that tells a person what isolates the workloads. */
   readonly description: string;
   /**
-   * Makes the workload run; does nothing when it is there already.
+   * Makes the workload run; does nothing when it is there already. Fetching an image may take minutes: when `signal`
+   * is aborted meanwhile, nothing is started and the signal's reason is thrown.
    * @throws WorkloadError with a code that the control plane passes on.
    */
-  start(spec: WorkloadSpec): Promise<void>;
+  start(spec: WorkloadSpec, signal?: AbortSignal): Promise<void>;
   /** All workloads of this node, also those that an earlier agent process started. */
   list(): Promise<readonly ObservedWorkload[]>;
   /**

@@ -165,10 +165,16 @@ export function describeRuntime(newRuntime: () => WorkloadRuntime): void {
       expect(stdout.length).toBe(2_097_152);
     });
 
+    it("ends with the command, although something in the background holds its output", async () => {
+      const spec = await start(workload());
+      const result = await shell(runtime(), spec.leaseId, "setsid sleep 4321 & echo done");
+      expect(result).toMatchObject({ stdout: "done\n", exitCode: 0 });
+    });
+
     it("ends all processes of an aborted command, also those in the background", async () => {
       const spec = await start(workload());
       const abort = new AbortController();
-      const script = "sleep 4321 & setsid sleep 4321 & echo up; exec sleep 4321";
+      const script = "sleep 4321 & setsid sleep 4321 & sleep 0.2; echo up; exec sleep 4321";
       const request = execRequest(["sh", "-c", script], { signal: abort.signal });
       const running = (async () => {
         for await (const _ of runtime().exec(spec.leaseId, request)) {

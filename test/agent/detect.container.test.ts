@@ -1,0 +1,69 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCommand } from "../../agent/inventory/run-command.ts";
+import { detectRuntime } from "../../agent/runtime/detect.ts";
+import { engineAddresses } from "../../agent/runtime/engine-connection.ts";
+import { newTestEngine } from "./test-engine.ts";
+import { shell, uniqueId, workload } from "./workloads.ts";
+
+const engine = await newTestEngine();
+let dataDirectory = "";
+
+beforeAll(async () => {
+  dataDirectory = await mkdtemp(join(tmpdir(), "volley-detect-"));
+});
+
+afterAll(async () => {
+  await engine?.close();
+  await rm(dataDirectory, { recursive: true });
+});
+
+const nothing = { DOCKER_HOST: "unix:///nowhere/engine.sock" };
+const detect = (changes: Partial<Parameters<typeof detectRuntime>[0]>) =>
+  detectRuntime({
+    agentName: uniqueId("agent"),
+    dataDirectory,
+    environment: process.env,
+    runCommand,
+    want: "auto",
+    log: () => undefined,
+    ...changes,
+  });
+
+describe("choosing a runtime", () => {
+  it("falls back to processes without an engine, and warns", async () => {
+    const found = await detect({ environment: nothing });
+    expect(found.kind).toBe("process");
+    expect(found.warnings.join(" ")).toContain("trying out only");
+  });
+
+  it("refuses to start without an engine when containers were promised", async () => {
+    await expect(detect({ environment: nothing, want: "container" })).rejects.toMatchObject({
+      code: "runtime_unavailable",
+    });
+  });
+
+  it("uses processes when told to, whatever is installed", async () => {
+    expect((await detect({ want: "process" })).kind).toBe("process");
+  });
+
+  it("knows where engines listen, and obeys DOCKER_HOST", () => {
+    expect(engineAddresses(nothing)).toEqual(["unix:///nowhere/engine.sock"]);
+    expect(engineAddresses({ XDG_RUNTIME_DIR: "/run/user/7" })).toContain("unix:///run/user/7/podman/podman.sock");
+  });
+
+  it.skipIf(engine === null)("takes containers where a trial one works, and leaves nothing of the trial", async () => {
+    const found = await detect({});
+    expect([found.kind, found.warnings]).toEqual(["container", []]);
+    const runtime = found.open(uniqueId("nd"));
+    const spec = workload();
+    await runtime.start(spec);
+    expect((await shell(runtime, spec.leaseId, "echo works")).stdout).toBe("works\n");
+    await runtime.stop(spec.leaseId, { graceMs: 0 });
+    const containers = await engine?.connection.docker.listContainers({ all: true });
+    expect(containers?.filter((container) => container.Names.some((name) => name.includes("trial")))).toEqual([]);
+    await found.close();
+  });
+});
