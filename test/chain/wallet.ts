@@ -78,6 +78,7 @@ export async function signed(
       : compressTransactionMessageUsingAddressLookupTables(message, options.lookupTables);
   const transaction = await signTransactionMessageWithSigners(compressed);
   return {
+    message: compressed,
     transaction,
     wire: getBase64EncodedWireTransaction(transaction),
     signature: getSignatureFromTransaction(transaction),

@@ -17,6 +17,9 @@ import type { ChainInput } from "./development-chain.ts";
 const snapshotName = "chain.snapshot";
 const journalPattern = /^chain\.journal\.\d+$/;
 const headBytes = 8;
+/** Repeating a transaction takes about a millisecond, and an empty slot about a microsecond. */
+const maxTransactions = 2_000;
+const maxSlots = 50_000;
 const slotsKind = 1;
 const transactionKind = 2;
 
@@ -37,16 +40,17 @@ export class ChainFolder {
   readonly #path: string;
   #journal: number | null = null;
   #generation = 0;
-  #inputsInJournal = 0;
+  #slotsInJournal = 0;
+  #transactionsInJournal = 0;
 
   constructor(path: string) {
     mkdirSync(path, { recursive: true });
     this.#path = path;
   }
 
-  /** Changes in the journal, each of which a start has to repeat. */
-  get inputsInJournal(): number {
-    return this.#inputsInJournal;
+  /** Whether the journal has grown so long that a start would take seconds to repeat it. */
+  get needsSnapshot(): boolean {
+    return this.#transactionsInJournal >= maxTransactions || this.#slotsInJournal >= maxSlots;
   }
 
   /** What the folder holds, or null for a new one. */
@@ -66,7 +70,8 @@ export class ChainFolder {
   append(input: ChainInput): void {
     if (this.#journal === null) throw new Error("The journal is not open; save a snapshot first");
     writeAll(this.#journal, encodeInput(input));
-    this.#inputsInJournal += 1;
+    if (input.kind === "transaction") this.#transactionsInJournal += 1;
+    else this.#slotsInJournal += 1;
   }
 
   /** Replaces the snapshot and begins an empty journal. */
@@ -98,7 +103,8 @@ export class ChainFolder {
   #openJournal(): void {
     this.close();
     this.#journal = openSync(this.#journalPath(), "w");
-    this.#inputsInJournal = 0;
+    this.#slotsInJournal = 0;
+    this.#transactionsInJournal = 0;
     for (const name of readdirSync(this.#path)) {
       const isOld = journalPattern.test(name) && join(this.#path, name) !== this.#journalPath();
       if (isOld) rmSync(join(this.#path, name));

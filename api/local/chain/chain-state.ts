@@ -51,6 +51,7 @@ export class ChainState {
   readonly #blockhashes = new Map<number, string>();
   /** By slot: what the accounts that it changed were before it. */
   #previousAccounts = new Map<number, Map<string, ChainAccount | null>>();
+  readonly #programs = new Map<string, ChainAccount>();
   readonly #tokensByOwner = new Map<string, Set<string>>();
 
   constructor(settings: ChainSettings, genesisTimeMs: number, snapshot?: Uint8Array) {
@@ -185,7 +186,7 @@ export class ChainState {
     if (!this.isLive(transaction, this.#slot)) return null;
     const loaded = this.loadedAddresses(transaction);
     const keys = [...transaction.staticKeys, ...loaded.writable, ...loaded.readonly];
-    const read = () => keys.map((key) => this.svm.account(key));
+    const read = () => keys.map((key) => this.#accountOfTransaction(key));
     const mintAccount = (mint: string) => this.svm.account(mint);
     this.#bringUpPresent();
     const before = read();
@@ -214,6 +215,15 @@ export class ChainState {
     };
     this.history.add(record);
     return record;
+  }
+
+  /** Like `svm.account`, without the code of programs, which is large and named by nearly every transaction. */
+  #accountOfTransaction(address: string): ChainAccount | null {
+    const program = this.#programs.get(address);
+    if (program !== undefined) return { ...program, lamports: this.svm.balance(address) };
+    const account = this.svm.account(address);
+    if (account?.executable === true) this.#programs.set(address, { ...account, data: new Uint8Array() });
+    return account;
   }
 
   #rememberChanges(keys: string[], before: (ChainAccount | null)[], after: (ChainAccount | null)[]): void {

@@ -1,8 +1,10 @@
 import {
   getCompiledTransactionMessageDecoder,
+  getCompiledTransactionMessageEncoder,
   getTransactionDecoder,
   getTransactionEncoder,
   type ReadonlyUint8Array,
+  type TransactionMessageBytes,
 } from "@solana/kit";
 import { encodeBase58 } from "./bytes.ts";
 import { invalidParams } from "./rpc-error.ts";
@@ -20,7 +22,7 @@ export interface TopLevelInstruction {
 }
 
 export interface DecodedMessage {
-  version: "legacy" | 0 | 1;
+  version: "legacy" | 0;
   header: { numRequiredSignatures: number; numReadonlySignedAccounts: number; numReadonlyUnsignedAccounts: number };
   staticKeys: string[];
   blockhash: string;
@@ -35,9 +37,8 @@ export interface DecodedTransaction extends DecodedMessage {
   signature: string;
 }
 
-/** The largest packet for legacy and version 0 transactions, and for version 1 (SIMD-0296). */
-const maxBytesByVersion = { legacy: 1232, 0: 1232, 1: 4096 } as const;
-export const maxWireBytes = maxBytesByVersion[1];
+/** The largest packet of Solana's network. */
+export const maxWireBytes = 1_232;
 
 const emptySignature = new Uint8Array(64);
 const copy = (bytes: ReadonlyUint8Array | undefined): Uint8Array => Uint8Array.from(bytes ?? []);
@@ -45,18 +46,17 @@ const copy = (bytes: ReadonlyUint8Array | undefined): Uint8Array => Uint8Array.f
 /** Decodes a compiled message. Throws RpcError -32602 when it is not one, or points outside of its own accounts. */
 export function decodeMessage(messageBytes: ReadonlyUint8Array): DecodedMessage {
   const message = orInvalid(() => getCompiledTransactionMessageDecoder().decode(messageBytes));
-  const instructions: TopLevelInstruction[] =
-    message.version === 1
-      ? message.instructionHeaders.map((header, index) => ({
-          programIdIndex: header.programAccountIndex,
-          accounts: [...(message.instructionPayloads[index]?.instructionAccountIndices ?? [])],
-          data: copy(message.instructionPayloads[index]?.instructionData),
-        }))
-      : message.instructions.map((instruction) => ({
-          programIdIndex: instruction.programAddressIndex,
-          accounts: [...(instruction.accountIndices ?? [])],
-          data: copy(instruction.data),
-        }));
+  assertSameBytes(
+    orInvalid(() => getCompiledTransactionMessageEncoder().encode(message)),
+    messageBytes,
+  );
+  // The virtual machine's binding cannot be trusted with this format yet: some of its errors end the process.
+  if (message.version === 1) throw invalidParams("the development chain takes legacy and version 0 transactions only");
+  const instructions = message.instructions.map((instruction) => ({
+    programIdIndex: instruction.programAddressIndex,
+    accounts: [...(instruction.accountIndices ?? [])],
+    data: copy(instruction.data),
+  }));
   const lookups =
     message.version === 0
       ? (message.addressTableLookups ?? []).map((lookup) => ({
@@ -86,20 +86,36 @@ export function decodeMessage(messageBytes: ReadonlyUint8Array): DecodedMessage 
  * a transaction, since the virtual machine ends the process on bytes that it cannot read.
  */
 export function decodeTransaction(wire: Uint8Array): DecodedTransaction {
-  if (wire.length > maxWireBytes) throw tooLarge(wire.length, maxWireBytes);
+  if (wire.length > maxWireBytes) {
+    throw invalidParams(`transaction too large: ${wire.length} bytes (max: ${maxWireBytes} bytes)`);
+  }
   const transaction = orInvalid(() => getTransactionDecoder().decode(wire));
   const message = decodeMessage(transaction.messageBytes);
-  if (wire.length > maxBytesByVersion[message.version]) throw tooLarge(wire.length, maxBytesByVersion[message.version]);
-  const canonical = orInvalid(() => getTransactionEncoder().encode(transaction));
-  if (canonical.length !== wire.length || canonical.some((byte, index) => byte !== wire[index])) {
-    throw invalidParams("failed to deserialize the transaction: not its canonical encoding, or bytes left over");
-  }
+  assertSameBytes(
+    orInvalid(() => getTransactionEncoder().encode(transaction)),
+    wire,
+  );
   const signatures = Object.values(transaction.signatures).map((bytes) => encodeBase58(copy(bytes ?? emptySignature)));
   const signature = signatures[0];
   if (signature === undefined || signatures.length !== message.header.numRequiredSignatures) {
     throw invalidParams("invalid transaction: it carries another number of signatures than its message asks for");
   }
   return { ...message, wire, signatures, signature };
+}
+
+/** The same transaction with another blockhash; its signatures no longer fit. */
+export function replaceBlockhash(transaction: DecodedTransaction, blockhash: string): DecodedTransaction {
+  const decoded = getTransactionDecoder().decode(transaction.wire);
+  const message = getCompiledTransactionMessageDecoder().decode(decoded.messageBytes);
+  const messageBytes = getCompiledTransactionMessageEncoder().encode({ ...message, lifetimeToken: blockhash });
+  const wire = getTransactionEncoder().encode({ ...decoded, messageBytes: messageBytes as TransactionMessageBytes });
+  return decodeTransaction(Uint8Array.from(wire));
+}
+
+/** Kit's decoders forgive what Solana's do not, such as a missing end. */
+function assertSameBytes(canonical: ReadonlyUint8Array, given: ReadonlyUint8Array): void {
+  if (canonical.length === given.length && canonical.every((byte, index) => byte === given[index])) return;
+  throw invalidParams("failed to deserialize the transaction: not its canonical encoding, cut off, or bytes left over");
 }
 
 function assertIndexesInRange(message: DecodedMessage): void {
@@ -127,6 +143,3 @@ function orInvalid<T>(decode: () => T): T {
     throw invalidParams(`failed to deserialize the transaction: ${reason}`);
   }
 }
-
-const tooLarge = (length: number, limit: number) =>
-  invalidParams(`transaction too large: ${length} bytes (max: ${limit} bytes)`);

@@ -81,7 +81,7 @@ export function faultyTransport(
     const { id } = payload as { id?: unknown };
     if (happens(rates.rateLimit)) throw tooManyRequests();
     if (happens(rates.droppedRequest)) throw new TypeError("The request was lost");
-    const response = respond(id, () => answer(payload.method, (payload.params ?? []) as unknown[]));
+    const response = asKitParses(respond(id, () => answer(payload.method, (payload.params ?? []) as unknown[])));
     if (happens(rates.droppedResponse)) throw new TypeError("The response was lost");
     return response as TResponse;
   };
@@ -95,6 +95,14 @@ function respond(id: unknown, answer: () => unknown) {
     const { code, message, data } = error;
     return { jsonrpc: "2.0", id, error: { code, message, ...(data === undefined ? {} : { data }) } };
   }
+}
+
+/** A copy in which whole numbers are bigints: what kit's own transport makes of a response's JSON. */
+function asKitParses(value: unknown): unknown {
+  if (typeof value === "number" && Number.isInteger(value)) return BigInt(value);
+  if (Array.isArray(value)) return value.map(asKitParses);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asKitParses(each)]));
 }
 
 interface SignatureEntry {

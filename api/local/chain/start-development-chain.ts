@@ -35,7 +35,6 @@ const maxConnections = 1_000;
 /** A client that reads too slowly is disconnected before its unsent notifications take more memory than this. */
 const maxUnsentBytes = 8_388_608;
 const requestTimeoutMs = 30_000;
-const inputsPerSnapshot = 20_000;
 /** After a long sleep of the machine the chain does not try to make up for every slot that it missed. */
 const maxSlotsAtOnce = 1_000;
 
@@ -132,7 +131,7 @@ function makeSlots(
       if (missed < 1) return;
       dueMs = Math.max(dueMs + missed * slotMs, nowMs);
       for (let slot = 0; slot < missed; slot++) chain.advanceSlot(Date.now());
-      if (folder !== null && folder.inputsInJournal >= inputsPerSnapshot) folder.save(chain.snapshot());
+      if (folder?.needsSnapshot === true) folder.save(chain.snapshot());
     } catch (error) {
       onError(error);
     }

@@ -130,6 +130,11 @@ export class Svm {
     return account === null || account.lamports() === 0n ? null : toChainAccount(account);
   }
 
+  /** Zero when there is no such account. */
+  balance(address: string): bigint {
+    return this.#inner.getBalance(bytesOfAddress(address)) ?? 0n;
+  }
+
   setAccount(address: string, account: ChainAccount): void {
     const { lamports, data, owner, executable } = account;
     this.#inner.setAccount(

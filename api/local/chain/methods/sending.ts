@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { decodeBase58, decodeBase64 } from "../bytes.ts";
-import { type DecodedTransaction, decodeTransaction, maxWireBytes } from "../decode-transaction.ts";
+import { type DecodedTransaction, decodeTransaction, maxWireBytes, replaceBlockhash } from "../decode-transaction.ts";
 import { encodeAccount } from "../encode-account.ts";
 import { encodeInnerInstructions, encodeReturnData } from "../encode-transaction.ts";
 import { feeOfMessage } from "../fee.ts";
@@ -118,15 +118,6 @@ function preflight(view: ChainView, transaction: DecodedTransaction, slot: numbe
   });
 }
 
-/** The same transaction with another blockhash; its signatures no longer fit. */
-function withBlockhash(transaction: DecodedTransaction, blockhash: string): DecodedTransaction {
-  const old = decodeBase58(transaction.blockhash);
-  const position = Buffer.from(transaction.wire).indexOf(old);
-  const wire = Uint8Array.from(transaction.wire);
-  wire.set(decodeBase58(blockhash), position);
-  return decodeTransaction(wire);
-}
-
 /** Sending and trying out transactions, and the faucet for SOL. */
 export const sendingMethods: Record<string, RpcMethod> = {
   sendTransaction: rpcMethod(z.tuple([z.string(), sendConfig.optional()]), (view, [text, config]) => {
@@ -148,7 +139,7 @@ export const sendingMethods: Record<string, RpcMethod> = {
       throw invalidParams("sigVerify may not be used with replaceRecentBlockhash");
     }
     const given = decodeTransaction(readWire(text, config?.encoding));
-    const transaction = replaces ? withBlockhash(given, view.state.blockhash(slot)) : given;
+    const transaction = replaces ? replaceBlockhash(given, view.state.blockhash(slot)) : given;
     const simulation = simulateAt(view, transaction, slot, config?.sigVerify === true);
     if (simulation.err === "SignatureFailure") throw signatureVerificationFailed();
     const keys = keysOf(view, transaction);
