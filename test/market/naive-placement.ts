@@ -190,7 +190,7 @@ function inBall({ nodes, wish }: Ordered, limit: number): Gang | null {
   });
   return best(
     balls.map((ball) => ball.gang),
-    (gang) => [balls.find((ball) => ball.gang === gang)?.width ?? 0, total(gang)],
+    (gang) => [balls.find((ball) => ball.gang === gang)?.width ?? 0],
   );
 }
 

@@ -215,6 +215,18 @@ describe("placement", () => {
     expect(placed(index, wishFor({ nodes: 3, max_rtt_ms: 20 }))).toBeNull();
   });
 
+  test("proximity finds a gang within the limit even where the nearest sites together are too wide", () => {
+    // Along the equator: every site's nearest neighbours stand on its far side from the pair that would do.
+    const at = (longitude: number, gpus: number, price: number) =>
+      machine({ latitude: 0, longitude, gpusTotal: gpus, gpusFree: gpus, priceMicroUsdcPerGpuHour: price });
+    const pair = [at(0, 2, 1), at(6, 2, 2)];
+    const network = [...pair, at(-5, 1, 3), at(11, 1, 4)];
+    const wish = wishFor({ nodes: 4, gpus_per_node: 1, prefer: "proximity", max_rtt_ms: 14.4 });
+    const [a, b] = pair.map((node) => node.id);
+    expect(placed(indexOf(network), wish)?.ids).toEqual([a, a, b, b]);
+    expect(placed(indexOf(network), { ...wish, max_rtt_ms: 10 })).toBeNull();
+  });
+
   test("with all GPUs taken there is no place now, but there would be", () => {
     const index = indexOf([machine({ gpusFree: 0 })]);
     expect(place(index, wishFor({}))).toBeNull();

@@ -3,11 +3,11 @@
  * site, else around an anchor; the cheapest of its kind.
  *
  * Around an anchor: its ball is the nearest sites that together have room for all ranks, and its gang the cheapest
- * machines in the ball. The ball with the shortest worst distance between two of its sites wins, then the
- * cheaper gang, then the earlier anchor.
+ * machines in the ball. The ball with the shortest worst distance between two of its sites wins; of equal ones
+ * the earlier anchor's.
  */
 import { chordSquared, type Point } from "../round-trip.ts";
-import { type Candidates, fill, type Gang, scoreOf } from "./candidates.ts";
+import { type Candidates, fill, type Gang } from "./candidates.ts";
 import { ANCHORS_MAX, placeNearby } from "./nearby.ts";
 import { type Sites, sitesOf } from "./sites.ts";
 import { placeTogether } from "./together.ts";
@@ -35,22 +35,18 @@ interface Ball {
 
 function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLimit: number): Gang | null {
   const sites = sitesOf(candidates);
-  let best: Gang | null = null;
+  let best: Ball | null = null;
   let bestWidth = chordSquaredLimit;
-  let bestTotal = Infinity;
   for (let anchor = 0; anchor < Math.min(ANCHORS_MAX, sites.points.length); anchor++) {
     const ball = ballAround(sites, anchor, ranksWanted, bestWidth);
     if (ball === null) continue;
-    const gang = fill(candidates, ranksWanted, 0, (at) => ball.sites.has(sites.siteOf[at] as number));
-    if (gang === null) continue;
-    const total = scoreOf(candidates.index.columns, candidates.order, gang).primary;
-    if (ball.width < bestWidth || total < bestTotal) {
-      best = gang;
-      bestWidth = ball.width;
-      bestTotal = total;
-    }
+    if (best !== null && ball.width === bestWidth) continue;
+    best = ball;
+    bestWidth = ball.width;
   }
-  return best;
+  if (best === null) return null;
+  const { sites: inside } = best;
+  return fill(candidates, ranksWanted, 0, (at) => inside.has(sites.siteOf[at] as number));
 }
 
 /** @returns null when the ball would be wider than `widthMax`, or all sites together have too little room */
