@@ -1,5 +1,5 @@
 /** A stream of the API as an async iterable that takes itself up again where a broken connection left off. */
-import { apiErrorOf, ConnectionError, InvalidAnswerError } from "./errors.ts";
+import { apiErrorOf, ConnectionError, InvalidAnswerError, VolleyError } from "./errors.ts";
 import type { Problem } from "./generated.ts";
 import { backoffMs } from "./retry.ts";
 import { readServerSentEvents, type ServerSentEvent } from "./server-sent-events.ts";
@@ -40,8 +40,16 @@ async function* bytesOf(open: OpenResponse): AsyncGenerator<Uint8Array, void, un
   }
 }
 
-/** How reading one connection ended: by the last item, in good order, or by a failure. */
-type Ending = "complete" | "closed" | ConnectionError;
+/** How reading one connection ended: by the last item, in good order, or by a failure that may pass. */
+type Ending = "complete" | "closed" | VolleyError;
+
+/** @throws {APIError} the API's error inside a stream, unless it may pass by itself */
+function passingErrorOf({ data }: ServerSentEvent): VolleyError {
+  const problem = parseJson(data) as Problem;
+  const error = apiErrorOf(problem.status, new Headers(), problem);
+  if (error.retryable) return error;
+  throw error;
+}
 
 /**
  * Iterate it once. The request goes out with the first step; leaving the loop ends the connection.
@@ -97,7 +105,7 @@ export class EventStream<T> implements AsyncIterable<T> {
     try {
       for (;;) {
         const next = await this.#next(events, open);
-        if (next === "closed" || next instanceof ConnectionError) return next;
+        if (next === "closed" || next instanceof VolleyError) return next;
         const item = this.#read(next);
         const isLast = this.#source.isLast(item);
         yield item;
@@ -111,10 +119,11 @@ export class EventStream<T> implements AsyncIterable<T> {
   async #next(
     events: AsyncGenerator<ServerSentEvent, void, undefined>,
     open: OpenResponse,
-  ): Promise<ServerSentEvent | "closed" | ConnectionError> {
+  ): Promise<ServerSentEvent | "closed" | VolleyError> {
     try {
       const { done, value } = await events.next();
-      return done ? "closed" : value;
+      if (done) return "closed";
+      return value.event === "error" ? passingErrorOf(value) : value;
     } catch (error) {
       const failure = open.explain(error);
       if (failure instanceof ConnectionError) return failure;
@@ -122,12 +131,8 @@ export class EventStream<T> implements AsyncIterable<T> {
     }
   }
 
-  #read({ event, data, id }: ServerSentEvent): T {
+  #read({ data, id }: ServerSentEvent): T {
     const item = parseJson(data);
-    if (event === "error") {
-      const problem = item as Problem;
-      throw apiErrorOf(problem.status, new Headers(), problem);
-    }
     this.#itemCount += 1;
     if (id !== "") this.#lastEventId = id;
     return item as T;

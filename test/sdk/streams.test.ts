@@ -24,6 +24,9 @@ function clientOf(...answers: Parameters<typeof fakeApi>) {
 
 const event = (id: string, type: string) => sse(id, type, { id, object: "event", type, data: { node_id: "nd_1" } });
 
+const error = (code: string, status: number, retryable: boolean) =>
+  sse("", "error", { status, code, retryable, detail: "Detail.", request_id: "req_1" });
+
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   vi.setTimerTickMode("nextTimerAsync");
@@ -94,10 +97,21 @@ describe("events", () => {
     await expect(collect(refused.clusters.events("cl_1"))).rejects.toMatchObject({ code: "not_found" });
     const later = clientOf(streamOf([event("e1", "cluster.paid")], "breaks"), problem(400, "invalid_cursor"));
     await expect(collect(later.clusters.events("cl_1"))).rejects.toMatchObject({ code: "invalid_cursor" });
-    const inside = clientOf(
-      streamOf([sse("", "error", { status: 503, code: "unavailable", detail: "Down.", request_id: "r" })]),
+    const inside = clientOf(streamOf([error("not_found", 404, false)]));
+    await expect(collect(inside.clusters.events("cl_1"))).rejects.toMatchObject({ code: "not_found", status: 404 });
+  });
+
+  test("go on after an error that may pass, up to a limit", async () => {
+    const down = streamOf([error("unavailable", 503, true)]);
+    const passing = clientOf(
+      streamOf([event("e1", "cluster.paid"), error("unavailable", 503, true)]),
+      down,
+      streamOf([event("e2", "cluster.stopped")]),
+      json(cluster({ status: "stopped" })),
     );
-    await expect(collect(inside.clusters.events("cl_1"))).rejects.toMatchObject({ code: "unavailable", status: 503 });
+    expect(await collect(passing.clusters.events("cl_1"))).toHaveLength(2);
+    const staying = clientOf(...Array.from({ length: 9 }, () => down));
+    await expect(collect(staying.clusters.events("cl_1"))).rejects.toMatchObject({ code: "unavailable" });
   });
 
   test("fail when every connection ends without anything", async () => {
