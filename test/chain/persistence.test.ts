@@ -138,6 +138,18 @@ describe("a restart of the server", () => {
     await second.close();
   });
 
+  it("on a port in use fails, and leaves the folder of the running one alone", async () => {
+    const dataFolder = newFolder();
+    const { address } = await generateKeyPairSigner();
+    const first = await startDevelopmentChain({ dataFolder, slotMs: 10 });
+    const port = Number(new URL(first.rpcUrl).port);
+    first.chain.faucet({ address, lamports: oneSol });
+    await expect(startDevelopmentChain({ dataFolder, port })).rejects.toMatchObject({ code: "EADDRINUSE" });
+    const entries = new ChainFolder(dataFolder).load()?.inputs.filter((input) => input.kind === "transaction");
+    expect(entries).toHaveLength(1);
+    await first.close();
+  });
+
   it("loses nothing that was answered before a kill", async () => {
     const dataFolder = newFolder();
     const program = fileURLToPath(new URL("./killed-server.ts", import.meta.url));

@@ -13,6 +13,7 @@ import { transactionMethods } from "./methods/transactions.ts";
 import { invalidParams, methodNotFound } from "./rpc-error.ts";
 import type { ChainView, Commitment, RpcMethod } from "./rpc-method.ts";
 import { readToken } from "./token-state.ts";
+import { describeTransactionError } from "./transaction-error.ts";
 import type { TransactionRecord } from "./transaction-history.ts";
 
 export interface DevelopmentChainOptions extends Partial<ChainSettings> {
@@ -167,8 +168,8 @@ export class DevelopmentChain {
     const wire = faucetTransaction(this.#faucetKey, this.usdcMint, gift, blockhash, state.history.all.length);
     const record = this.submit(wire);
     if (record === null || record.execution.err !== null) {
-      const reason = record === null ? "it was dropped" : JSON.stringify(record.execution.err);
-      throw invalidParams(`the faucet's transaction failed: ${reason}`);
+      const err = record?.execution.err ?? "it was dropped";
+      throw invalidParams(`the faucet's transaction failed: ${describeTransactionError(err)}`);
     }
     const token = readToken(state.account(associatedTokenAddress(address, this.usdcMint), state.slot));
     return {

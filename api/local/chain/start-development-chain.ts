@@ -57,25 +57,29 @@ export async function startDevelopmentChain(
   options: DevelopmentChainServerOptions = {},
 ): Promise<DevelopmentChainServer> {
   const { port = 0, host = "127.0.0.1", slotMs = 400, dataFolder, onError = console.error, ...settings } = options;
-  const folder = dataFolder === undefined ? null : new ChainFolder(dataFolder);
-  const chain = openChain(folder, settings);
-  const server = createServer((request, response) => {
+  const server = createServer();
+  server.maxConnections = maxConnections;
+  server.requestTimeout = requestTimeoutMs;
+  // The port comes first: a second start on it has to fail before it touches the folder of the first.
+  await listen(server, port, host);
+  let folder: ChainFolder | null;
+  let chain: DevelopmentChain;
+  try {
+    folder = dataFolder === undefined ? null : new ChainFolder(dataFolder);
+    chain = openChain(folder, settings);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  server.on("request", (request, response) => {
     serve(chain, request, response, onError).catch((error: unknown) => {
       // A client that goes away in the middle of its request is no fault of ours.
       if (request.complete) onError(error);
       response.destroy();
     });
   });
-  server.maxConnections = maxConnections;
-  server.requestTimeout = requestTimeoutMs;
   const sockets = new WebSocketServer({ server, maxPayload: maxBodyBytes });
   sockets.on("connection", (socket) => serveSocket(chain, socket, onError));
-  try {
-    await listen(server, port, host);
-  } catch (error) {
-    folder?.close();
-    throw error;
-  }
   const stopSlots = makeSlots(chain, folder, slotMs, onError);
   const authority = `${host.includes(":") ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
   const close = async () => {
