@@ -1,5 +1,6 @@
 /** What every verb receives: the ports, the settings, and who asks. */
 import { type Id, type IdKind, makeId } from "@volley/schema/ids";
+import type { NodeChannel } from "@volley/schema/node-signature";
 import type { Database } from "./db/database.ts";
 import type { Market } from "./market/market.ts";
 import type { Chain } from "./ports/chain.ts";
@@ -41,7 +42,12 @@ export type Actor =
   /** Presented a bearer credential; each verb compares its hash with the object's. */
   | { readonly kind: "bearer"; readonly tokenHash: string }
   /** Proved by signature that it is this node; the verb sees to it that the counter of its channel has not been used. */
-  | { readonly kind: "node"; readonly nodeId: Id<"node">; readonly counter: number }
+  | {
+      readonly kind: "node";
+      readonly nodeId: Id<"node">;
+      readonly channel: NodeChannel;
+      readonly counter: number;
+    }
   /** Volley itself, in a task. */
   | { readonly kind: "system" };
 

@@ -17,4 +17,9 @@ export const METRICS: Readonly<Record<string, MetricEntry>> = {
   volley_errors_total: metric("counter", "Errors answered, by code of the registry.", "operation", "code"),
   volley_streams_open: metric("gauge", "Event streams open now."),
   volley_task_failures_total: metric("counter", "Tasks that failed and will be tried again.", "kind"),
+  volley_supplier_errors_total: metric("counter", "Calls to suppliers that failed.", "adapter", "step"),
+  volley_terminations_overdue_total: metric(
+    "counter",
+    "Looks at machines that were to stop more than a minute before and were still not seen to be gone.",
+  ),
 };

@@ -91,7 +91,7 @@ export async function observeLeases(ctx: Context, carried: readonly CarriedLease
 
 /**
  * Stores what was observed and returns the leases as they are now. An observation that is older than what is stored
- * changes nothing; one that only repeats the state keeps the moment since which it holds.
+ * changes nothing. Absence keeps the moment since which it holds; `unseenSince` keeps the last sighting before it.
  */
 export async function storeObservations(
   ctx: Context,
@@ -104,27 +104,36 @@ export async function storeObservations(
   for (const lease of carried) {
     const seen = byId.get(lease.id);
     let now = lease;
-    if (
-      seen !== undefined &&
-      lease.releasedAt === null &&
-      seen.state !== lease.observed &&
-      seen.observedAtMs > (lease.observedAt ?? 0)
-    ) {
-      const reason = lease.desired === "stopped" ? lease.reason : seen.reason;
-      now = { ...now, observed: seen.state, observedAt: seen.observedAtMs, reason, exitCode: seen.exitCode };
+    if (seen !== undefined && lease.releasedAt === null && seen.observedAtMs > (lease.observedAt ?? 0)) {
+      now = withObservation(lease, seen);
     }
     if (now.readyAt === null && now.desired === "running" && isUp(now)) {
       now = { ...now, readyAt: now.observedAt ?? ctx.clock.nowMs() };
       await appendEvent(ctx, tx, now.clusterId, "cluster.node_ready", { rank: now.rank, node_id: now.nodeId });
     }
     if (now !== lease) {
-      const { observed: state, observedAt, reason, exitCode, readyAt } = now;
+      const { observed: state, observedAt, unseenSince, reason, exitCode, readyAt } = now;
       await tx
         .update(leases)
-        .set({ observed: state, observedAt, reason, exitCode, readyAt })
+        .set({ observed: state, observedAt, unseenSince, reason, exitCode, readyAt })
         .where(eq(leases.id, lease.id));
     }
     updated.push(now);
   }
   return updated;
+}
+
+function withObservation(lease: CarriedLease, seen: ObservedLease): CarriedLease {
+  if (seen.state === "absent" && lease.observed === "absent") return lease;
+  const wasUp = isUp(lease);
+  const staysUp = seen.state === "ready" || seen.state === "exited";
+  return {
+    ...lease,
+    observed: seen.state,
+    observedAt: seen.observedAtMs,
+    unseenSince: staysUp ? null : wasUp ? lease.observedAt : lease.unseenSince,
+    // Why a lease ended was said when it was stopped.
+    reason: lease.desired === "stopped" ? lease.reason : seen.reason,
+    exitCode: seen.exitCode ?? lease.exitCode,
+  };
 }

@@ -24,6 +24,7 @@ export async function provision(ctx: Context, cluster: ClusterRow): Promise<Task
   const deadlineMs = (cluster.paidAt ?? cluster.createdAt) + ctx.settings.provisioningTimeoutSeconds * 1000;
   await wantRunning(ctx, cluster, deadlineMs);
   const before = await carriedLeases(ctx.db, cluster.id, { lock: false });
+  for (const lease of before) ctx.hints.notify(`node:${lease.nodeId}`);
   const missing = before.filter((lease) => lease.desired === "running" && isMissing(lease));
   await atSuppliers(ctx, missing, "launch", (supplier, refs) => supplier.launch(refs));
   const observed = await observeLeases(ctx, before);

@@ -63,15 +63,14 @@ interface Fault {
 }
 
 function faultOf(lease: CarriedLease, nowMs: number): Fault[] {
-  const { rank, observedAt, reason } = lease;
+  const lastWellMs = lease.unseenSince ?? lease.observedAt ?? nowMs;
+  const { rank, reason } = lease;
   if (lease.observed === "failed") {
-    return [{ rank, lastWellMs: observedAt ?? nowMs, reason: reason ?? "The machine reports that it failed." }];
+    return [{ rank, lastWellMs, reason: reason ?? "The machine reports that it failed." }];
   }
-  if (isGone(lease, nowMs, 0)) {
-    return [{ rank, lastWellMs: observedAt ?? nowMs, reason: reason ?? "It vanished from the machine." }];
-  }
+  if (isGone(lease, nowMs, 0)) return [{ rank, lastWellMs, reason: reason ?? "It vanished from the machine." }];
   if (lease.nodeStatus === "offline") {
-    return [{ rank, lastWellMs: lease.lastSeenAt ?? observedAt ?? nowMs, reason: "The machine fell silent." }];
+    return [{ rank, lastWellMs: lease.lastSeenAt ?? lastWellMs, reason: "The machine fell silent." }];
   }
   return [];
 }
