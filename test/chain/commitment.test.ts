@@ -180,7 +180,9 @@ describe("a blockhash", () => {
     const signature = await spend(blockhash, 1n);
     expect(chain.state.history.bySignature(signature)?.execution.err).toBeNull();
     expect(storedNonce()).not.toBe(blockhash);
-    await expect(spend(blockhash, 2n)).rejects.toMatchObject({ context: { __code: -32002 } });
+    const dead = { context: { __code: -32002 }, cause: { message: "Blockhash not found" } };
+    await expect(spend(blockhash, 2n)).rejects.toMatchObject(dead);
+    await expect(spend(asBlockhash(chain.state.genesisHash), 3n)).rejects.toMatchObject(dead);
   });
 
   it("makes an equal transaction a duplicate, which lands once", async () => {

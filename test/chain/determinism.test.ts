@@ -57,6 +57,10 @@ describe("the chain", () => {
       }
     }
     expect(chain.state.history.all).toHaveLength(before);
+    const outside = Uint8Array.from(good);
+    // One instruction, of the program at index 1, with two accounts, both at index 0, and 12 bytes of data.
+    outside[Buffer.from(good).indexOf(Uint8Array.of(1, 1, 2, 0, 0, 12)) + 1] = 2;
+    expect(() => chain.submit(outside)).toThrow("failed to sanitize");
     chain.submit(good);
     expect(chain.state.history.all).toHaveLength(before + 1);
   });

@@ -87,6 +87,12 @@ describe("a chain's folder", () => {
     for (const input of saved?.inputs ?? []) restored.repeat(input);
     expect(saved?.inputs).toHaveLength(4);
     expect(visible(restored, address)).toEqual(visible(chain, address));
+
+    const damaged = readFileSync(join(path, journal ?? ""));
+    const lastOfWhole = damaged.length - 11;
+    damaged[lastOfWhole] = (damaged[lastOfWhole] ?? 0) ^ 1;
+    writeFileSync(join(path, journal ?? ""), damaged);
+    expect(new ChainFolder(path).load()?.inputs).toEqual(saved?.inputs.slice(0, 3));
   });
 
   it("is whole at every moment of replacing the snapshot", async () => {

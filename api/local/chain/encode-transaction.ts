@@ -14,12 +14,12 @@ export interface TransactionConfig {
 
 /**
  * A transaction in the form of getTransaction: `transaction`, `meta`, and `version` when the caller named one.
- * Throws RpcError -32015 when the transaction's version is above the caller's.
+ * Throws RpcError -32015 when the transaction has a version and the caller named none.
  */
 export function encodeTransaction(record: TransactionRecord, config: TransactionConfig): Record<string, unknown> {
   const transaction = decodeTransaction(record.wire);
   const maxVersion = config.maxSupportedTransactionVersion;
-  if (transaction.version !== "legacy" && (maxVersion === undefined || transaction.version > maxVersion)) {
+  if (transaction.version !== "legacy" && maxVersion === undefined) {
     throw unsupportedTransactionVersion(transaction.version);
   }
   const encoding = config.encoding ?? "json";

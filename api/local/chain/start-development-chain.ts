@@ -203,8 +203,7 @@ async function answerPost(
 async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
-  // The connection has to outlive a body that is too large, or its sender never reads why it was refused.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > maxBodyBytes) throw new BodyTooLarge();
     chunks.push(chunk);
