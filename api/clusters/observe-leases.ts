@@ -32,6 +32,13 @@ export function isUp(lease: LeaseRow): boolean {
   return lease.observed === "ready" || lease.observed === "exited";
 }
 
+/** Offline, and really unheard of for that long: a heartbeat may have come while it was being marked. */
+export function isSilent(ctx: Context, lease: CarriedLease): boolean {
+  if (lease.nodeStatus !== "offline") return false;
+  const silenceMs = ctx.settings.nodeSilenceSeconds * 1000;
+  return lease.lastSeenAt === null || ctx.clock.nowMs() - lease.lastSeenAt > silenceMs;
+}
+
 /** The cluster's leases in id order; with `lock` for the rest of the transaction. */
 export async function carriedLeases(
   executor: Executor,

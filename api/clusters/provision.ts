@@ -11,6 +11,7 @@ import {
   atSuppliers,
   type CarriedLease,
   carriedLeases,
+  isSilent,
   isUp,
   observeLeases,
   storeObservations,
@@ -35,7 +36,7 @@ export async function provision(ctx: Context, cluster: ClusterRow): Promise<Task
     const carried = await storeObservations(ctx, tx, await carriedLeases(tx, cluster.id, { lock: true }), observed);
     const nowMs = ctx.clock.nowMs();
     if (carried.every(isUp)) return { kind: "running", endsAtMs: await begin(ctx, tx, locked) } as const;
-    const reasonByRank = failure(carried, nowMs >= deadlineMs, ctx.settings.provisioningTimeoutSeconds);
+    const reasonByRank = failure(ctx, carried, nowMs >= deadlineMs);
     if (reasonByRank === null)
       return { kind: "waiting", polled: carried.some((one) => one.adapter !== "agent") } as const;
     const ending = { status: "failed", reason: "gang_failed", meteredUntilMs: nowMs, reasonByRank } as const;
@@ -93,17 +94,14 @@ async function begin(ctx: Context, tx: Transaction, cluster: ClusterRow): Promis
 }
 
 /** One reason per rank when the gang can't come up any more; null while it still may. */
-function failure(
-  carried: readonly CarriedLease[],
-  timedOut: boolean,
-  timeoutSeconds: number,
-): Map<number, string> | null {
+function failure(ctx: Context, carried: readonly CarriedLease[], timedOut: boolean): Map<number, string> | null {
+  const timeoutSeconds = ctx.settings.provisioningTimeoutSeconds;
   const reasons = new Map<number, string>();
   for (const lease of carried) {
     if (lease.observed === "failed") reasons.set(lease.rank, lease.reason ?? "The machine could not start it.");
     else if (lease.observed === "absent" && lease.adapter === "agent")
       reasons.set(lease.rank, lease.reason ?? "It vanished from the machine.");
-    else if (lease.nodeStatus === "offline") reasons.set(lease.rank, "The machine fell silent.");
+    else if (isSilent(ctx, lease)) reasons.set(lease.rank, "The machine fell silent.");
     else if (timedOut && !isUp(lease)) reasons.set(lease.rank, `It was not ready within ${timeoutSeconds} seconds.`);
   }
   if (reasons.size === 0) return null;

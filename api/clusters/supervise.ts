@@ -2,7 +2,14 @@
 import type { Context } from "../context.ts";
 import type { TaskOutcome } from "../jobs/engine.ts";
 import { type Ending, endCluster, notifyEnded } from "./end-cluster.ts";
-import { type CarriedLease, carriedLeases, isGone, observeLeases, storeObservations } from "./observe-leases.ts";
+import {
+  type CarriedLease,
+  carriedLeases,
+  isGone,
+  isSilent,
+  observeLeases,
+  storeObservations,
+} from "./observe-leases.ts";
 import { type ClusterRow, lockCluster } from "./open-cluster.ts";
 
 /** Agents report by themselves; this only bounds how long a lost wake-up could go unnoticed. */
@@ -43,7 +50,7 @@ function endingOf(
 ): Ending | null {
   const nowMs = ctx.clock.nowMs();
   const atEnd = { status: "stopping", reason: "lease_ended", meteredUntilMs: endsAtMs } as const;
-  const faults = carried.flatMap((lease) => faultOf(lease, nowMs));
+  const faults = carried.flatMap((lease) => faultOf(ctx, lease, nowMs));
   if (faults.length === 0) return nowMs >= endsAtMs ? atEnd : null;
   const meteredUntilMs = Math.max(cluster.readyAt ?? 0, Math.min(...faults.map((fault) => fault.lastWellMs)));
   // Agents end leases by themselves, so near the end absence is expected.
@@ -62,14 +69,14 @@ interface Fault {
   readonly reason: string;
 }
 
-function faultOf(lease: CarriedLease, nowMs: number): Fault[] {
+function faultOf(ctx: Context, lease: CarriedLease, nowMs: number): Fault[] {
   const lastWellMs = lease.unseenSince ?? lease.observedAt ?? nowMs;
   const { rank, reason } = lease;
   if (lease.observed === "failed") {
     return [{ rank, lastWellMs, reason: reason ?? "The machine reports that it failed." }];
   }
   if (isGone(lease, nowMs, 0)) return [{ rank, lastWellMs, reason: reason ?? "It vanished from the machine." }];
-  if (lease.nodeStatus === "offline") {
+  if (isSilent(ctx, lease)) {
     return [{ rank, lastWellMs: lease.lastSeenAt ?? lastWellMs, reason: "The machine fell silent." }];
   }
   return [];
