@@ -53,6 +53,8 @@ export const ERRORS = {
   rail_unavailable: entry(422, "This way to pay is not offered"),
   rate_limited: entry(429, "Too many requests", true),
   holds_exceeded: entry(429, "Too many unpaid reservations", true),
+  graphql_invalid: entry(400, "The GraphQL document is not valid here"),
+  query_too_complex: entry(400, "The GraphQL document asks for too much at once"),
   internal: entry(500, "Something failed on our side", true),
   unavailable: entry(503, "A part that this request needs is down", true),
 } as const satisfies Record<string, ErrorEntry>;

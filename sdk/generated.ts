@@ -42,6 +42,8 @@ export type ErrorCode =
   | "rail_unavailable"
   | "rate_limited"
   | "holds_exceeded"
+  | "graphql_invalid"
+  | "query_too_complex"
   | "internal"
   | "unavailable";
 
