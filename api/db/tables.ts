@@ -381,7 +381,7 @@ export const payments = pgTable(
     expiresAt: moment("expires_at").notNull(),
     createdAt: moment("created_at").notNull(),
     settledAt: moment("settled_at"),
-    /** Newest signature up to which the reference's history has been read whole. */
+    /** `slot:signature` up to which the reference's history has been read whole. */
     scannedUntil: text("scanned_until"),
   },
   (table) => [

@@ -4,6 +4,9 @@ import type { Executor } from "../db/database.ts";
 import { inboundTransfers, paymentNotices } from "../db/tables.ts";
 import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
 
+/** Dust may come in any number of transactions; these are enough to see what happened. */
+const SIGNATURES_MAX = 100;
+
 /** The resources of many payments in two statements, in the order of the rows. */
 export async function loadPaymentResources(executor: Executor, found: readonly PaymentRow[]): Promise<Payment[]> {
   if (found.length === 0) return [];
@@ -21,8 +24,10 @@ export async function loadPaymentResources(executor: Executor, found: readonly P
   const noticesOf = Map.groupBy(notices, (notice) => notice.paymentId);
   const inboundOf = Map.groupBy(inbound, (transfer) => transfer.paymentId);
   return found.map((row) =>
-    toPaymentResource(row, noticesOf.get(row.id) ?? [], [
-      ...new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature)),
-    ]),
+    toPaymentResource(
+      row,
+      noticesOf.get(row.id) ?? [],
+      [...new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature))].slice(0, SIGNATURES_MAX),
+    ),
   );
 }

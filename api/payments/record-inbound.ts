@@ -1,11 +1,12 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, inArray } from "drizzle-orm";
 import { type ClusterRow, lockCluster } from "../clusters/open-cluster.ts";
 import type { Context } from "../context.ts";
-import { rows, type Transaction } from "../db/database.ts";
-import { inboundTransfers, payments } from "../db/tables.ts";
+import type { Transaction } from "../db/database.ts";
+import { clusters, inboundTransfers, payments } from "../db/tables.ts";
 import { CHAIN_ACCOUNT, customerAccount, openAccount, UNALLOCATED_ACCOUNT } from "../ledger/accounts.ts";
 import { post } from "../ledger/post.ts";
 import type { AttributedTransfer } from "./attribute-transfers.ts";
+import { inboundReference } from "./inbound-reference.ts";
 import { refundRest } from "./refund-rest.ts";
 import { noteLate, noteSurplus, settlePayment } from "./settle-payment.ts";
 import type { PaymentRow } from "./to-payment-resource.ts";
@@ -15,10 +16,14 @@ export interface InboundInput {
   readonly signature: string;
   readonly slot: bigint;
   readonly blockTimeSeconds: number | null;
-  readonly transfer: AttributedTransfer;
+  /** All of the transaction's transfers into our account. */
+  readonly transfers: readonly AttributedTransfer[];
   /** The level at which the transaction was seen. */
   readonly finality: "confirmed" | "finalized";
 }
+
+/** One of the transfers. */
+type Arrival = Omit<InboundInput, "transfers"> & { readonly transfer: AttributedTransfer };
 
 interface Payee {
   readonly cluster: ClusterRow;
@@ -26,50 +31,73 @@ interface Payee {
 }
 
 /**
- * Writes down one transfer of USDC into our token account, once, in one transaction: its row, its ledger transfer to
- * the cluster that it names or to the unallocated money, and all that follows for the payment. Seen again, it changes
- * nothing but its finality.
- * @returns whether anything was written
+ * Writes down the transfers of USDC into our token account that one transaction made, once, and all of them in one
+ * transaction of ours: each one's row, its ledger transfer to the cluster that it names or to the unallocated money,
+ * and all that follows for the payment. Seen again, they change nothing but their finality.
+ * @returns how many were new or became final
  */
-export async function recordInbound(ctx: Context, input: InboundInput): Promise<boolean> {
+export async function recordInbound(ctx: Context, input: InboundInput): Promise<number> {
+  const { transfers, ...landing } = input;
+  if (transfers.length === 0) return 0;
   const outcome = await ctx.db.transaction(async (tx) => {
-    const payee = await lockPayee(tx, input.transfer.reference);
-    const late = payee !== null && isLate(ctx, payee.payment, input);
-    const change = await writeRow(ctx, tx, input, payee, late);
-    if (change === "none") return { changed: false, payee };
-    if (change === "raised") {
-      if (payee !== null) await follow(ctx, tx, payee, input, 0n);
-      return { changed: true, payee };
+    const clusterIds = await lockPayees(tx, transfers);
+    let changed = 0;
+    for (const transfer of transfers) {
+      if (await recordOne(ctx, tx, { ...landing, transfer })) changed++;
     }
-    await credit(ctx, tx, input, payee);
-    if (payee !== null) await follow(ctx, tx, await received(tx, payee, input), input, input.transfer.amountMicroUsdc);
-    return { changed: true, payee };
+    return { changed, clusterIds };
   });
-  if (outcome.changed && outcome.payee !== null) {
+  if (outcome.changed > 0) {
     ctx.hints.notify("tasks");
-    ctx.hints.notify(`cluster:${outcome.payee.cluster.id}`);
+    for (const id of outcome.clusterIds) ctx.hints.notify(`cluster:${id}`);
   }
   return outcome.changed;
 }
 
-/** The payment that a reference names, with its cluster, both locked in this order. */
-async function lockPayee(tx: Transaction, reference: string | null): Promise<Payee | null> {
-  if (reference === null) return null;
-  const [found] = await tx
+async function recordOne(ctx: Context, tx: Transaction, arrival: Arrival): Promise<boolean> {
+  const payee = await readPayee(tx, arrival.transfer.reference);
+  const late = payee !== null && isLate(ctx, payee.payment, arrival);
+  const change = await writeRow(ctx, tx, arrival, payee, late);
+  if (change === "none") return false;
+  if (change === "new") await credit(ctx, tx, arrival, payee);
+  if (payee === null) return true;
+  if (change === "raised") await follow(ctx, tx, payee, arrival, 0n);
+  else await follow(ctx, tx, await received(tx, payee, arrival), arrival, arrival.transfer.amountMicroUsdc);
+  return true;
+}
+
+/** Locks the clusters that the transfers name, then their payments, each in order of their ids. */
+async function lockPayees(tx: Transaction, transfers: readonly AttributedTransfer[]): Promise<string[]> {
+  const references = transfers.flatMap(({ reference }) => (reference === null ? [] : [reference]));
+  if (references.length === 0) return [];
+  const found = await tx
     .select({ id: payments.id, clusterId: payments.clusterId })
     .from(payments)
+    .where(inArray(payments.reference, references));
+  const clusterIds = [...new Set(found.map((payment) => payment.clusterId))].sort();
+  for (const id of clusterIds) await lockCluster(tx, id);
+  for (const id of found.map((payment) => payment.id).sort()) {
+    await tx.select({ id: payments.id }).from(payments).where(eq(payments.id, id)).for("no key update");
+  }
+  return clusterIds;
+}
+
+/** The payment that a reference names and its cluster, both locked, as they are now. */
+async function readPayee(tx: Transaction, reference: string | null): Promise<Payee | null> {
+  if (reference === null) return null;
+  const [payee] = await tx
+    .select({ cluster: clusters, payment: payments })
+    .from(payments)
+    .innerJoin(clusters, eq(clusters.id, payments.clusterId))
     .where(eq(payments.reference, reference));
-  if (found === undefined) return null;
-  const cluster = await lockCluster(tx, found.clusterId);
-  const [payment] = await tx.select().from(payments).where(eq(payments.id, found.id)).for("no key update");
-  return cluster === null || payment === undefined ? null : { cluster, payment };
+  return payee ?? null;
 }
 
 /** By the block's time; where the chain doesn't tell it, by ours. */
-function isLate(ctx: Context, payment: PaymentRow, input: InboundInput): boolean {
+function isLate(ctx: Context, payment: PaymentRow, arrival: Arrival): boolean {
   if (payment.status === "expired") return true;
   if (payment.status === "settled") return false;
-  const atMs = input.blockTimeSeconds === null ? ctx.clock.nowMs() : input.blockTimeSeconds * 1000;
+  const atMs = arrival.blockTimeSeconds === null ? ctx.clock.nowMs() : arrival.blockTimeSeconds * 1000;
   return atMs > payment.expiresAt;
 }
 
@@ -77,11 +105,11 @@ function isLate(ctx: Context, payment: PaymentRow, input: InboundInput): boolean
 async function writeRow(
   ctx: Context,
   tx: Transaction,
-  input: InboundInput,
+  arrival: Arrival,
   payee: Payee | null,
   late: boolean,
 ): Promise<"new" | "raised" | "none"> {
-  const { signature, slot, finality, transfer } = input;
+  const { signature, slot, finality, transfer } = arrival;
   const inserted = await tx
     .insert(inboundTransfers)
     .values({
@@ -118,33 +146,22 @@ async function writeRow(
   return "none";
 }
 
-async function credit(ctx: Context, tx: Transaction, input: InboundInput, payee: Payee | null): Promise<void> {
+async function credit(ctx: Context, tx: Transaction, arrival: Arrival, payee: Payee | null): Promise<void> {
   const account = payee === null ? UNALLOCATED_ACCOUNT : customerAccount(payee.cluster.id);
   await openAccount(ctx, tx, CHAIN_ACCOUNT, "chain");
   await openAccount(ctx, tx, account, payee === null ? "unallocated" : "customer");
   const moved = await post(ctx, tx, {
     debit: CHAIN_ACCOUNT,
     credit: account,
-    amountMicroUsdc: input.transfer.amountMicroUsdc,
+    amountMicroUsdc: arrival.transfer.amountMicroUsdc,
     reason: "inbound",
-    reference: await inboundReference(tx, input.signature, input.transfer.index),
+    reference: await inboundReference(tx, arrival.signature, arrival.transfer.index),
   });
-  if (!moved) throw new Error(`the ledger has ${input.signature} although its row is new`);
+  if (!moved) throw new Error(`the ledger has ${arrival.signature} although its row is new`);
 }
 
-/** One cause per landing: a transaction that was dropped with its fork may land again. */
-async function inboundReference(tx: Transaction, signature: string, index: number): Promise<string> {
-  const base = `${signature}:${index}`;
-  const [drops] = await rows<{ count: number }>(
-    tx,
-    sql`SELECT count(DISTINCT reference)::int AS count FROM transfers
-        WHERE reason = 'inbound_dropped' AND (reference = ${base} OR reference LIKE ${`${base}:%`})`,
-  );
-  return drops === undefined || drops.count === 0 ? base : `${base}:${drops.count}`;
-}
-
-async function received(tx: Transaction, payee: Payee, input: InboundInput): Promise<Payee> {
-  const receivedMicroUsdc = payee.payment.receivedMicroUsdc + input.transfer.amountMicroUsdc;
+async function received(tx: Transaction, payee: Payee, arrival: Arrival): Promise<Payee> {
+  const receivedMicroUsdc = payee.payment.receivedMicroUsdc + arrival.transfer.amountMicroUsdc;
   await tx.update(payments).set({ receivedMicroUsdc }).where(eq(payments.id, payee.payment.id));
   return { ...payee, payment: { ...payee.payment, receivedMicroUsdc } };
 }
@@ -154,13 +171,13 @@ async function follow(
   ctx: Context,
   tx: Transaction,
   { cluster, payment }: Payee,
-  input: InboundInput,
+  arrival: Arrival,
   added: bigint,
 ): Promise<void> {
-  const { signature } = input;
+  const { signature } = arrival;
   if (payment.status === "settled") {
     if (added > 0n) await noteSurplus(ctx, tx, payment, added, signature);
-  } else if (added > 0n && isLate(ctx, payment, input)) {
+  } else if (added > 0n && isLate(ctx, payment, arrival)) {
     await noteLate(ctx, tx, payment, added, signature);
   } else if (payment.status !== "expired") {
     await settlePayment(ctx, tx, cluster, payment, signature);

@@ -1,0 +1,98 @@
+import { and, eq, inArray } from "drizzle-orm";
+import { endCluster, notifyEnded } from "../clusters/end-cluster.ts";
+import { lockCluster } from "../clusters/open-cluster.ts";
+import type { Context } from "../context.ts";
+import type { Transaction } from "../db/database.ts";
+import { inboundTransfers, payments } from "../db/tables.ts";
+import {
+  CHAIN_ACCOUNT,
+  customerAccount,
+  openAccount,
+  REVENUE_ACCOUNT,
+  UNALLOCATED_ACCOUNT,
+} from "../ledger/accounts.ts";
+import { balanceOf } from "../ledger/balance-of.ts";
+import { openHoldsOf } from "../ledger/holds-of.ts";
+import { post } from "../ledger/post.ts";
+import { resolve } from "../ledger/resolve.ts";
+import { smaller } from "../ledger/smaller.ts";
+import { type InboundRow, inboundReference } from "./inbound-reference.ts";
+import type { PaymentRow } from "./to-payment-resource.ts";
+
+/**
+ * A transfer that had been seen at `confirmed` vanished with its fork: its ledger transfer is reversed. What it paid
+ * for ends at once and costs nothing; what can't be got back from the cluster's account any more is the platform's
+ * loss. Should the transaction land again, it counts anew.
+ */
+export async function dropInbound(ctx: Context, row: InboundRow): Promise<void> {
+  const ended = await ctx.db.transaction(async (tx) => {
+    const payment = await lockPayment(tx, row.paymentId);
+    const isThis = and(
+      eq(inboundTransfers.signature, row.signature),
+      eq(inboundTransfers.transferIndex, row.transferIndex),
+    );
+    const [known] = await tx.select().from(inboundTransfers).where(isThis).for("update");
+    if (known?.finality !== "confirmed") return null;
+    const reference = await inboundReference(tx, row.signature, row.transferIndex);
+    await tx.update(inboundTransfers).set({ finality: "dropped", missingSinceSlot: null }).where(isThis);
+    if (payment === null) {
+      await reverse(ctx, tx, UNALLOCATED_ACCOUNT, row.amountMicroUsdc, reference);
+      return null;
+    }
+    return await dropFromPayment(ctx, tx, payment, row, reference);
+  });
+  ctx.metrics.count("volley_chain_dropped_transfers_total");
+  ctx.logger.error("a confirmed transfer vanished from the chain and was reversed", {
+    signature: row.signature,
+    payment_id: row.paymentId,
+    amount_micro_usdc: row.amountMicroUsdc.toString(),
+  });
+  if (ended !== null) notifyEnded(ctx, ended.clusterId, ended.nodeIds);
+}
+
+async function lockPayment(tx: Transaction, id: string | null): Promise<PaymentRow | null> {
+  if (id === null) return null;
+  const [found] = await tx.select({ clusterId: payments.clusterId }).from(payments).where(eq(payments.id, id));
+  if (found !== undefined) await lockCluster(tx, found.clusterId);
+  const [payment] = await tx.select().from(payments).where(eq(payments.id, id)).for("no key update");
+  return payment ?? null;
+}
+
+async function dropFromPayment(
+  ctx: Context,
+  tx: Transaction,
+  payment: PaymentRow,
+  row: InboundRow,
+  reference: string,
+): Promise<{ clusterId: string; nodeIds: string[] } | null> {
+  const { clusterId } = payment;
+  const receivedMicroUsdc = payment.receivedMicroUsdc - row.amountMicroUsdc;
+  await tx.update(payments).set({ receivedMicroUsdc }).where(eq(payments.id, payment.id));
+  const cluster = await lockCluster(tx, clusterId);
+  const unpaid = payment.status === "settled" && receivedMicroUsdc < payment.amountMicroUsdc;
+  const running = cluster?.status === "provisioning" || cluster?.status === "running";
+  if (unpaid && running) {
+    for (const hold of await openHoldsOf(tx, clusterId)) await resolve(ctx, tx, hold.id, 0n);
+    await tx
+      .update(payments)
+      .set({ status: "expired" })
+      .where(and(eq(payments.clusterId, clusterId), inArray(payments.status, ["pending", "detected"])));
+    await tx.update(payments).set({ status: "expired", settledAt: null }).where(eq(payments.id, payment.id));
+  }
+  const { availableMicroUsdc } = await balanceOf(tx, customerAccount(clusterId));
+  const recovered = smaller(availableMicroUsdc, row.amountMicroUsdc);
+  await reverse(ctx, tx, customerAccount(clusterId), recovered, reference);
+  await reverse(ctx, tx, REVENUE_ACCOUNT, row.amountMicroUsdc - recovered, reference);
+  if (!unpaid || !running) return null;
+  // Metering that ends where it began: nothing is charged for what wasn't paid.
+  const meteredUntilMs = cluster.readyAt ?? ctx.clock.nowMs();
+  const { nodeIds } = await endCluster(ctx, tx, cluster, { status: "stopping", reason: "unpaid", meteredUntilMs });
+  return { clusterId, nodeIds };
+}
+
+async function reverse(ctx: Context, tx: Transaction, debit: string, amount: bigint, reference: string): Promise<void> {
+  if (amount === 0n) return;
+  if (debit === REVENUE_ACCOUNT) await openAccount(ctx, tx, REVENUE_ACCOUNT, "revenue");
+  const posting = { debit, credit: CHAIN_ACCOUNT, amountMicroUsdc: amount, reason: "inbound_dropped", reference };
+  await post(ctx, tx, posting);
+}

@@ -1,0 +1,213 @@
+/**
+ * The task of kind `refund`: one refund is one chain of signed bytes. The bytes are stored before they are sent, and
+ * the same bytes are sent until they are final. Only when their blockhash has expired at `finalized` and no index of
+ * the node knows them are new ones signed: two transactions that can both land never exist.
+ */
+
+import { toMoney } from "@volley/schema/money";
+import { and, count, desc, eq, isNull } from "drizzle-orm";
+import { type ClusterRow, lockCluster } from "../clusters/open-cluster.ts";
+import type { Context } from "../context.ts";
+import type { Transaction } from "../db/database.ts";
+import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../db/tables.ts";
+import { appendEvent } from "../events/append.ts";
+import type { TaskOutcome } from "../jobs/engine.ts";
+import { CHAIN_ACCOUNT, refundAccount } from "../ledger/accounts.ts";
+import { post } from "../ledger/post.ts";
+import { ChainError } from "../ports/chain.ts";
+import type { TreasurySigner } from "../ports/treasury-signer.ts";
+import { type RefundRow, toBillRefund } from "./refund-rest.ts";
+import { treasuryAccount } from "./treasury-account.ts";
+
+type Attempt = typeof refundAttempts.$inferSelect;
+
+/** Beyond the last height at which the blockhash was valid: nodes that lag by so much aren't believed anyway. */
+const EXPIRY_MARGIN_BLOCKS = 32n;
+/** Where no signer is, somebody else's worker does the work. */
+const NO_SIGNER_PAUSE_MS = 60_000;
+/** Nodes send on by themselves; ours is for when they have forgotten. */
+const POLLS_PER_LOOK = 2;
+const FAILED_PAUSE_MS = 30_000;
+const RECENT = 1_000;
+
+export async function processRefund(ctx: Context, id: string): Promise<TaskOutcome> {
+  const [refund] = await ctx.db.select().from(refunds).where(eq(refunds.id, id));
+  if (refund === undefined || refund.status === "finalized") return "done";
+  const soon = () => ({ dueAtMs: ctx.clock.nowMs() + POLLS_PER_LOOK * ctx.settings.chainPollMs });
+  const attempt = await liveAttempt(ctx, id);
+  if (attempt !== null) return await follow(ctx, refund, attempt, soon);
+  if (ctx.signer === null) return { dueAtMs: ctx.clock.nowMs() + NO_SIGNER_PAUSE_MS };
+  if (await hasUnfinishedMoney(ctx, refund.clusterId)) return soon();
+  if (await finalizeBuried(ctx, refund)) return "done";
+  const signed = await signAttempt(ctx, ctx.signer, refund);
+  if (signed !== null) await send(ctx, signed);
+  return soon();
+}
+
+async function liveAttempt(ctx: Context, refundId: string): Promise<Attempt | null> {
+  const [attempt] = await ctx.db
+    .select()
+    .from(refundAttempts)
+    .where(and(eq(refundAttempts.refundId, refundId), isNull(refundAttempts.deadAt)));
+  return attempt ?? null;
+}
+
+/** Only money that no fork can take away any more is sent on. */
+async function hasUnfinishedMoney(ctx: Context, clusterId: string): Promise<boolean> {
+  const [open] = await ctx.db
+    .select({ count: count() })
+    .from(inboundTransfers)
+    .innerJoin(payments, eq(payments.id, inboundTransfers.paymentId))
+    .where(and(eq(payments.clusterId, clusterId), eq(inboundTransfers.finality, "confirmed")));
+  return (open?.count ?? 0) > 0;
+}
+
+/** An attempt that was taken for dead has landed after all: against every expectation, so it is looked for. */
+async function finalizeBuried(ctx: Context, refund: RefundRow): Promise<boolean> {
+  const dead = await ctx.db.select().from(refundAttempts).where(eq(refundAttempts.refundId, refund.id));
+  for (const attempt of dead) {
+    const landed = await ctx.chain.transaction(attempt.signature, "finalized");
+    if (landed === null || landed.failed) continue;
+    ctx.logger.error("a refund attempt landed that had been taken for dead", { refund_id: refund.id });
+    await finalize(ctx, refund, attempt);
+    return true;
+  }
+  return false;
+}
+
+/** Signs and stores. Null when another worker was faster; then its bytes are the ones, and ours are never sent. */
+async function signAttempt(ctx: Context, signer: TreasurySigner, refund: RefundRow): Promise<Attempt | null> {
+  const { blockhash, lastValidBlockHeight } = await ctx.chain.latestBlockhash();
+  const { signature, transactionBase64 } = await signer.signRefund({
+    refundId: refund.id,
+    to: refund.toAddress,
+    amountMicroUsdc: refund.amountMicroUsdc,
+    blockhash,
+    lastValidBlockHeight,
+  });
+  return await ctx.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, refund.clusterId);
+    const now = await lockRefund(tx, refund.id);
+    if (cluster === null || now === null || now.status === "finalized") return null;
+    const [last] = await tx
+      .select()
+      .from(refundAttempts)
+      .where(eq(refundAttempts.refundId, refund.id))
+      .orderBy(desc(refundAttempts.attempt))
+      .limit(1);
+    if (last !== undefined && last.deadAt === null) return null;
+    const [attempt] = await tx
+      .insert(refundAttempts)
+      .values({
+        refundId: refund.id,
+        attempt: (last?.attempt ?? 0) + 1,
+        signature,
+        transactionBase64,
+        lastValidBlockHeight,
+        createdAt: ctx.clock.nowMs(),
+      })
+      .returning();
+    if (now.status === "pending") {
+      await tx.update(refunds).set({ status: "sent" }).where(eq(refunds.id, refund.id));
+      await updateBill(tx, cluster, { ...now, status: "sent" });
+      await appendEvent(ctx, tx, refund.clusterId, "refund.sent", { refund_id: refund.id, signature });
+    }
+    return attempt ?? null;
+  });
+}
+
+async function lockRefund(tx: Transaction, id: string): Promise<RefundRow | null> {
+  const [refund] = await tx.select().from(refunds).where(eq(refunds.id, id)).for("no key update");
+  return refund ?? null;
+}
+
+/** The answer may be lost while the transaction lands, so it is the status that tells, never this. */
+async function send(ctx: Context, attempt: Attempt): Promise<void> {
+  try {
+    await ctx.chain.sendTransaction(attempt.transactionBase64);
+  } catch (error) {
+    if (!(error instanceof ChainError)) throw error;
+    ctx.logger.warn("a refund could not be sent and will be tried again", { refund_id: attempt.refundId, error });
+  }
+}
+
+async function follow(
+  ctx: Context,
+  refund: RefundRow,
+  attempt: Attempt,
+  soon: () => TaskOutcome,
+): Promise<TaskOutcome> {
+  const landed = await ctx.chain.transaction(attempt.signature, "finalized");
+  if (landed !== null && !landed.failed) {
+    await finalize(ctx, refund, attempt);
+    return "done";
+  }
+  if (landed !== null) {
+    await bury(ctx, attempt, "a refund failed on chain and will be signed anew");
+    return { dueAtMs: ctx.clock.nowMs() + FAILED_PAUSE_MS };
+  }
+  const status = await ctx.chain.signatureStatus(attempt.signature);
+  if (status !== null) return soon();
+  if (await isExpired(ctx, attempt)) {
+    await bury(ctx, attempt, "a refund's blockhash has expired; it will be signed anew");
+    return { dueAtMs: ctx.clock.nowMs() };
+  }
+  await send(ctx, attempt);
+  return soon();
+}
+
+/** Asked twice around, and in both indexes of the node: what was signed must not be able to land any more. */
+async function isExpired(ctx: Context, attempt: Attempt): Promise<boolean> {
+  const height = await ctx.chain.blockHeight("finalized");
+  if (height <= attempt.lastValidBlockHeight + EXPIRY_MARGIN_BLOCKS) return false;
+  const { tokenAccount } = await treasuryAccount(ctx.settings);
+  const listed = await ctx.chain.signaturesForAddress(tokenAccount, { limit: RECENT, commitment: "confirmed" });
+  if (listed.some((entry) => entry.signature === attempt.signature)) return false;
+  if ((await ctx.chain.transaction(attempt.signature, "confirmed")) !== null) return false;
+  return (await ctx.chain.signatureStatus(attempt.signature)) === null;
+}
+
+async function bury(ctx: Context, attempt: Attempt, message: string): Promise<void> {
+  const { refundId, signature } = attempt;
+  ctx.metrics.count("volley_refund_attempts_dead_total");
+  ctx.logger.warn(message, { refund_id: refundId, signature, attempt: attempt.attempt });
+  await ctx.db
+    .update(refundAttempts)
+    .set({ deadAt: ctx.clock.nowMs() })
+    .where(and(eq(refundAttempts.refundId, refundId), eq(refundAttempts.attempt, attempt.attempt)));
+}
+
+async function finalize(ctx: Context, refund: RefundRow, attempt: Attempt): Promise<void> {
+  const { signature } = attempt;
+  await ctx.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, refund.clusterId);
+    const now = await lockRefund(tx, refund.id);
+    if (cluster === null || now === null || now.status === "finalized") return;
+    await post(ctx, tx, {
+      debit: refundAccount(refund.id),
+      credit: CHAIN_ACCOUNT,
+      amountMicroUsdc: now.amountMicroUsdc,
+      reason: "refund",
+      reference: refund.id,
+    });
+    await tx
+      .update(refunds)
+      .set({ status: "finalized", signature, finalizedAt: ctx.clock.nowMs() })
+      .where(eq(refunds.id, refund.id));
+    await updateBill(tx, cluster, { ...now, status: "finalized", signature });
+    await appendEvent(ctx, tx, refund.clusterId, "refund.finalized", {
+      refund_id: refund.id,
+      amount: toMoney(now.amountMicroUsdc),
+      to: now.toAddress,
+      signature,
+    });
+  });
+  ctx.hints.notify(`cluster:${refund.clusterId}`);
+}
+
+/** The bill names the refund that it led to, as it is now. */
+async function updateBill(tx: Transaction, cluster: ClusterRow, refund: RefundRow): Promise<void> {
+  if (cluster.bill?.refund.id !== refund.id) return;
+  const bill = { ...cluster.bill, refund: toBillRefund(refund) };
+  await tx.update(clusters).set({ bill }).where(eq(clusters.id, cluster.id));
+}

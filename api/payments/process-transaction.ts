@@ -1,0 +1,95 @@
+import { toMoney } from "@volley/schema/money";
+import type { PaymentNoticeCode } from "@volley/schema/resources/payment";
+import { inArray } from "drizzle-orm";
+import { lockCluster } from "../clusters/open-cluster.ts";
+import type { Context } from "../context.ts";
+import { payments } from "../db/tables.ts";
+import { appendEvent } from "../events/append.ts";
+import type { ChainTransaction } from "../ports/chain.ts";
+import { attributeTransfers } from "./attribute-transfers.ts";
+import { addNotice } from "./notices.ts";
+import { recordInbound } from "./record-inbound.ts";
+import type { PaymentRow } from "./to-payment-resource.ts";
+import { type LookAlike, type TreasuryAccount, verifyTransaction } from "./verify-transaction.ts";
+
+/**
+ * Writes down all that a transaction did for us: each transfer into our account, and for the payments that it names
+ * without paying them, why it doesn't count. May be repeated.
+ */
+export async function processTransaction(
+  ctx: Context,
+  treasury: TreasuryAccount,
+  transaction: ChainTransaction,
+  finality: "confirmed" | "finalized",
+): Promise<void> {
+  const verified = verifyTransaction(transaction, treasury);
+  const named = await namedPayments(ctx, verified.accountKeys);
+  if (verified.failed) {
+    for (const payment of named) {
+      await reject(ctx, payment, "failed_transaction", verified.signature, FAILED_DETAIL);
+    }
+    return;
+  }
+  const { signature, slot, blockTimeSeconds } = verified;
+  const { transfers, passedOver } = attributeTransfers(verified, new Set(named.map((payment) => payment.reference)));
+  await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers, finality });
+  for (const payment of named) {
+    if (passedOver.includes(payment.reference)) {
+      await reject(ctx, payment, "foreign_reference", signature, FOREIGN_DETAIL);
+    }
+    const [lookAlike] = verified.lookAlikes;
+    if (lookAlike !== undefined && transfers.every((transfer) => transfer.reference !== payment.reference)) {
+      await reject(ctx, payment, "wrong_mint", signature, describe(lookAlike, payment));
+    }
+  }
+}
+
+export const FAILED_DETAIL = "The transaction failed on chain, so no money moved. Pay again.";
+const FOREIGN_DETAIL =
+  "The transfer names the reference of another payment first and counts there. Send one transfer for each payment.";
+
+async function namedPayments(ctx: Context, keys: readonly string[]): Promise<PaymentRow[]> {
+  if (keys.length === 0) return [];
+  const found = await ctx.db
+    .select()
+    .from(payments)
+    .where(inArray(payments.reference, [...keys]));
+  return found.sort((one, two) => (one.id < two.id ? -1 : 1));
+}
+
+/** Tells of a transaction that names the payment and brings it nothing, once. */
+export async function reject(
+  ctx: Context,
+  payment: Pick<PaymentRow, "id" | "clusterId" | "amountMicroUsdc">,
+  code: PaymentNoticeCode,
+  signature: string,
+  detail: string,
+): Promise<void> {
+  const told = await ctx.db.transaction(async (tx) => {
+    await lockCluster(tx, payment.clusterId);
+    if (!(await addNotice(ctx, tx, { paymentId: payment.id, code, signature, detail }))) return false;
+    await appendEvent(ctx, tx, payment.clusterId, "payment.rejected", {
+      payment_id: payment.id,
+      code,
+      detail,
+      signature,
+      amount: toMoney(payment.amountMicroUsdc),
+    });
+    return true;
+  });
+  if (told) ctx.hints.notify(`cluster:${payment.clusterId}`);
+}
+
+function describe(lookAlike: LookAlike, payment: PaymentRow): string {
+  const fix = `Pay with USDC of the mint ${payment.mint}.`;
+  switch (lookAlike.kind) {
+    case "sol":
+      return `SOL came instead of USDC; it isn't counted. ${fix}`;
+    case "other_account":
+      return "USDC went to another token account than the wallet's associated one; it isn't counted. Write to support.";
+    case "token_2022":
+      return `A token of the Token-2022 program came (mint ${lookAlike.mint}); it isn't USDC and isn't counted. ${fix}`;
+    case "other_mint":
+      return `Another token came (mint ${lookAlike.mint}); it isn't counted. ${fix}`;
+  }
+}

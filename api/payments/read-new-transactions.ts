@@ -1,0 +1,64 @@
+import { inArray } from "drizzle-orm";
+import type { Context } from "../context.ts";
+import { inboundTransfers, refundAttempts } from "../db/tables.ts";
+import { ChainError, type ChainTransaction, type SignatureInfo } from "../ports/chain.ts";
+import { processTransaction } from "./process-transaction.ts";
+import type { TreasuryAccount } from "./verify-transaction.ts";
+
+const FETCHED_AT_ONCE = 8;
+const LOOKED_UP_AT_ONCE = 1_000;
+
+/**
+ * Reads the listed transactions that we don't know yet, in their order, and writes down what they did.
+ * Null from the node means "ask again", never "there is no such payment".
+ * @returns the entries whose transaction could not be read this time
+ */
+export async function readNewTransactions(
+  ctx: Context,
+  treasury: TreasuryAccount,
+  entries: readonly SignatureInfo[],
+): Promise<SignatureInfo[]> {
+  const known = await knownSignatures(ctx, entries);
+  const unknown = entries.filter((entry) => !entry.failed && !known.has(entry.signature));
+  const unread: SignatureInfo[] = [];
+  for (let start = 0; start < unknown.length; start += FETCHED_AT_ONCE) {
+    ctx.signal.throwIfAborted();
+    const batch = unknown.slice(start, start + FETCHED_AT_ONCE);
+    const fetched = await Promise.all(batch.map((entry) => fetchTransaction(ctx, entry.signature)));
+    for (const [index, entry] of batch.entries()) {
+      const transaction = fetched[index];
+      if (transaction === null || transaction === undefined) unread.push(entry);
+      else await processTransaction(ctx, treasury, transaction, "confirmed");
+    }
+  }
+  return unread;
+}
+
+async function fetchTransaction(ctx: Context, signature: string): Promise<ChainTransaction | null> {
+  try {
+    return await ctx.chain.transaction(signature, "confirmed");
+  } catch (error) {
+    if (!(error instanceof ChainError)) throw error;
+    ctx.metrics.count("volley_chain_unread_transactions_total");
+    ctx.logger.warn("a transaction could not be read and will be tried again", { signature, error });
+    return null;
+  }
+}
+
+/** Those whose transfers are in our books, and those that we sent ourselves. */
+async function knownSignatures(ctx: Context, entries: readonly SignatureInfo[]): Promise<Set<string>> {
+  const known = new Set<string>();
+  for (let start = 0; start < entries.length; start += LOOKED_UP_AT_ONCE) {
+    const signatures = entries.slice(start, start + LOOKED_UP_AT_ONCE).map((entry) => entry.signature);
+    const inbound = await ctx.db
+      .select({ signature: inboundTransfers.signature })
+      .from(inboundTransfers)
+      .where(inArray(inboundTransfers.signature, signatures));
+    const sent = await ctx.db
+      .select({ signature: refundAttempts.signature })
+      .from(refundAttempts)
+      .where(inArray(refundAttempts.signature, signatures));
+    for (const { signature } of [...inbound, ...sent]) known.add(signature);
+  }
+  return known;
+}

@@ -1,0 +1,108 @@
+/** The treasury's signer with its key in a file: for one machine. The file is what `solana-keygen` writes. */
+import { readFile, stat } from "node:fs/promises";
+import {
+  address,
+  appendTransactionMessageInstructions,
+  type Blockhash,
+  createKeyPairSignerFromBytes,
+  createTransactionMessage,
+  getBase64EncodedWireTransaction,
+  getSignatureFromTransaction,
+  type KeyPairSigner,
+  pipe,
+  setTransactionMessageFeePayerSigner,
+  setTransactionMessageLifetimeUsingBlockhash,
+  signTransactionMessageWithSigners,
+} from "@solana/kit";
+import { getAddMemoInstruction } from "@solana-program/memo";
+import {
+  findAssociatedTokenPda,
+  getCreateAssociatedTokenIdempotentInstruction,
+  getTransferCheckedInstruction,
+  TOKEN_PROGRAM_ADDRESS,
+} from "@solana-program/token";
+import { USDC_DECIMALS } from "@volley/schema/money";
+import { z } from "zod";
+import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
+
+export interface FileSignerOptions {
+  readonly mint: string;
+  /** It signs nothing above. */
+  readonly refundMaxMicroUsdc?: bigint;
+}
+
+const REFUND_MAX_MICRO_USDC = 1_000_000_000_000n;
+
+export class SignerError extends Error {
+  override readonly name = "SignerError";
+}
+
+const keyFile = z.array(z.number().int().min(0).max(255)).length(64);
+const OTHERS = 0o077;
+
+/** @throws {SignerError} when the file is missing, readable by others, or no key */
+export async function treasurySignerFromFile(path: string, options: FileSignerOptions): Promise<TreasurySigner> {
+  const signer = await createKeyPairSignerFromBytes(await readKey(path));
+  const maximum = options.refundMaxMicroUsdc ?? REFUND_MAX_MICRO_USDC;
+  return {
+    address: signer.address,
+    async signRefund(order) {
+      if (order.amountMicroUsdc <= 0n || order.amountMicroUsdc > maximum) {
+        throw new SignerError(
+          `refund ${order.refundId} is over ${order.amountMicroUsdc} micro-USDC; this signer signs 1 to ${maximum}`,
+        );
+      }
+      return sign(signer, options.mint, order);
+    },
+  };
+}
+
+async function readKey(path: string): Promise<Uint8Array> {
+  try {
+    const { mode } = await stat(path);
+    if ((mode & OTHERS) !== 0) throw new SignerError(`other users can read ${path}: chmod 600 it`);
+    return Uint8Array.from(keyFile.parse(JSON.parse(await readFile(path, "utf8"))));
+  } catch (cause) {
+    if (cause instanceof SignerError) throw cause;
+    throw new SignerError(`${path} is not a key of 64 bytes as solana-keygen writes it`, { cause });
+  }
+}
+
+/** The memo makes two refunds of one amount to one wallet two transactions, and tells on chain what it was. */
+async function sign(signer: KeyPairSigner, usdcMint: string, order: RefundOrder): Promise<SignedRefund> {
+  const mint = address(usdcMint);
+  const owner = address(order.to);
+  const [source] = await findAssociatedTokenPda({ owner: signer.address, mint, tokenProgram: TOKEN_PROGRAM_ADDRESS });
+  const [destination] = await findAssociatedTokenPda({ owner, mint, tokenProgram: TOKEN_PROGRAM_ADDRESS });
+  const { lastValidBlockHeight } = order;
+  const message = pipe(
+    createTransactionMessage({ version: 0 }),
+    (empty) => setTransactionMessageFeePayerSigner(signer, empty),
+    (paid) =>
+      setTransactionMessageLifetimeUsingBlockhash(
+        { blockhash: order.blockhash as Blockhash, lastValidBlockHeight },
+        paid,
+      ),
+    (live) =>
+      appendTransactionMessageInstructions(
+        [
+          getCreateAssociatedTokenIdempotentInstruction({ payer: signer, ata: destination, owner, mint }),
+          getAddMemoInstruction({ memo: order.refundId }),
+          getTransferCheckedInstruction({
+            source,
+            mint,
+            destination,
+            authority: signer,
+            amount: order.amountMicroUsdc,
+            decimals: USDC_DECIMALS,
+          }),
+        ],
+        live,
+      ),
+  );
+  const transaction = await signTransactionMessageWithSigners(message);
+  return {
+    signature: getSignatureFromTransaction(transaction),
+    transactionBase64: getBase64EncodedWireTransaction(transaction),
+  };
+}
