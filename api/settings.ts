@@ -40,6 +40,7 @@ const settingsSchema = z.object({
   CONFIRMED_LIMIT_USDC: usdc
     .default(100_000_000n)
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
+  REFUND_MAX_USDC: usdc.default(100_000_000_000n).describe("The treasury signer refuses to sign a refund above this."),
   CHAIN_POLL_MS: whole(50, 60_000).default(500),
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
@@ -61,6 +62,7 @@ export interface Settings {
   readonly usdcMint: string;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
+  readonly refundMaxMicroUsdc: bigint;
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -105,6 +107,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     usdcMint: s.USDC_MINT,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
+    refundMaxMicroUsdc: s.REFUND_MAX_USDC,
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

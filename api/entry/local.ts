@@ -10,7 +10,7 @@ import { jsonLogger } from "../adapters/json-logger.ts";
 import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
-import { type Services, systemContext } from "../context.ts";
+import type { Services } from "../context.ts";
 import { openDatabase } from "../db/database.ts";
 import { migrateDatabase } from "../db/migrate.ts";
 import { lockFolder } from "../local/folder-lock.ts";
@@ -20,7 +20,7 @@ import { startEmbeddedPostgres } from "../local/postgres.ts";
 import { keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
 import { type LocalChain, startChain } from "../local/start-chain.ts";
 import { newMarket } from "../market/market.ts";
-import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
+import { openFileSigner } from "../payments/treasury-signer-file.ts";
 import type { Logger } from "../ports/logger.ts";
 import { readSettings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
@@ -82,7 +82,11 @@ async function openServices(
     random,
     db,
     chain: chain.chain,
-    signer: await treasurySignerFromFile(treasuryFile, { mint: chain.usdcMint }),
+    signer: await openFileSigner({
+      path: treasuryFile,
+      usdcMint: chain.usdcMint,
+      refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
+    }),
     market: newMarket(),
     suppliers: { agent: agentSupplier(), simulated: simulatedSupplier() },
     settings,
@@ -136,20 +140,20 @@ export async function startLocal(
   const server = await serve(services, { port: options.port, host: "127.0.0.1" });
   stack.defer(() => server.stop());
 
-  const system = systemContext(services, new AbortController().signal);
-  const { token } = await issueEnrolmentToken(system, { supplierName: "this machine", supplierClass: "network" });
+  const { token } = await issueEnrolmentToken(services, { supplierName: "this machine", supplierClass: "network" });
   const agent = await startAgent({
     apiUrl: server.url,
     enrolmentToken: token,
-    dataFolder: join(dataFolder, "agent"),
-    slots: options.slots,
+    dataDirectory: join(dataFolder, "agent"),
+    cpuSlots: options.slots,
     pricePerGpuHour: SLOT_PRICE_USDC,
     site: { country: "ZZ", region: "local", latitude: 0, longitude: 0 },
-    stopWorkloads: true,
+    advertiseAddress: null,
+    runtime: "auto",
     environment,
-    log: print,
+    log: { info: (sentence) => logger.info(sentence), warn: (sentence) => print(`Note: ${sentence}`) },
   });
-  stack.defer(() => agent.stop());
+  stack.defer(() => agent.stop({ stopWorkloads: true }));
   await services.market.refresh(services);
 
   const localFile = join(dataFolder, "local.json");

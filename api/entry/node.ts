@@ -7,7 +7,7 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { rpcChainAt } from "../chain/rpc.ts";
 import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
-import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
+import { openFileSigner } from "../payments/treasury-signer-file.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 import { serve } from "./serve.ts";
@@ -36,7 +36,13 @@ async function main(): Promise<void> {
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: rpcChainAt(settings.solanaRpcUrl, { clock: systemClock }),
     // Without a key this process never signs; refunds wait for one that does.
-    signer: treasuryFile ? await treasurySignerFromFile(treasuryFile, { mint: settings.usdcMint }) : null,
+    signer: treasuryFile
+      ? await openFileSigner({
+          path: treasuryFile,
+          usdcMint: settings.usdcMint,
+          refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
+        })
+      : null,
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,
