@@ -1,39 +1,55 @@
-import { toTimestamp } from "@volley/schema/time";
-import { and, eq, sql } from "drizzle-orm";
+import { toMoney } from "@volley/schema/money";
+import { DURATION_SECONDS_MAX, toTimestamp } from "@volley/schema/time";
+import { eq } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { type Transaction, wake } from "../db/database.ts";
-import { clusters, leases, type payments } from "../db/tables.ts";
+import { clusters, leases } from "../db/tables.ts";
 import { appendEvent } from "../events/append.ts";
+import type { PaymentRow } from "../payments/to-payment-resource.ts";
 import type { ClusterRow } from "./open-cluster.ts";
 
 /**
- * A paid extension takes effect: the lease of every rank ends later. The caller holds the cluster's row.
- * False when the cluster runs no longer, so that there is nothing to extend.
+ * Moves the end of a running cluster for an extension that is paid now. The caller holds the cluster's row.
+ * @returns false when the cluster doesn't run any more or would run too long; then the money is its credit
  */
 export async function applyExtension(
   ctx: Context,
   tx: Transaction,
   cluster: ClusterRow,
-  extension: Pick<typeof payments.$inferSelect, "id" | "extensionSeconds">,
+  payment: PaymentRow,
 ): Promise<boolean> {
-  const nowMs = ctx.clock.nowMs();
-  const { extensionSeconds } = extension;
-  if (cluster.status !== "running" || cluster.endsAt === null || cluster.endsAt <= nowMs) return false;
-  if (extensionSeconds === null) return false;
-  const endsAt = cluster.endsAt + extensionSeconds * 1000;
+  const seconds = payment.extensionSeconds ?? 0;
+  if (!isExtensible(ctx, cluster) || cluster.durationSeconds + seconds > DURATION_SECONDS_MAX) return false;
+  await moveEnd(ctx, tx, cluster, seconds, payment.amountMicroUsdc);
+  return true;
+}
+
+/** A lease that has ended by itself can't be brought back, whether its end was noticed yet or not. */
+export function isExtensible(ctx: Context, cluster: ClusterRow): cluster is ClusterRow & { endsAt: number } {
+  return cluster.status === "running" && cluster.endsAt !== null && ctx.clock.nowMs() < cluster.endsAt;
+}
+
+export async function moveEnd(
+  ctx: Context,
+  tx: Transaction,
+  cluster: ClusterRow & { endsAt: number },
+  seconds: number,
+  amountMicroUsdc: bigint,
+): Promise<void> {
+  const endsAt = cluster.endsAt + seconds * 1000;
   await tx
     .update(clusters)
-    .set({ endsAt, durationSeconds: sql`${clusters.durationSeconds} + ${extensionSeconds}` })
+    .set({
+      endsAt,
+      durationSeconds: cluster.durationSeconds + seconds,
+      totalMicroUsdc: cluster.totalMicroUsdc + amountMicroUsdc,
+    })
     .where(eq(clusters.id, cluster.id));
-  await tx
-    .update(leases)
-    .set({ endsAt })
-    .where(and(eq(leases.clusterId, cluster.id), eq(leases.desired, "running")));
+  await tx.update(leases).set({ endsAt }).where(eq(leases.clusterId, cluster.id));
   await appendEvent(ctx, tx, cluster.id, "cluster.extended", {
-    payment_id: extension.id,
-    duration_seconds: extensionSeconds,
+    duration_seconds: seconds,
+    total: toMoney(amountMicroUsdc),
     ends_at: toTimestamp(endsAt),
   });
-  await wake(tx, "cluster", cluster.id, nowMs);
-  return true;
+  await wake(tx, "cluster", cluster.id, ctx.clock.nowMs());
 }

@@ -7,8 +7,8 @@ import { type ClusterRow, lockCluster } from "./open-cluster.ts";
 
 /** A payment that landed just in time is seen a little later. */
 const GRACE_MS = 5_000;
-/** A payment that was seen in time but isn't final enough yet gets this long to become so. */
-const DETECTED_GRACE_MS = 120_000;
+/** A payment that came whole and in time but isn't final enough yet gets this long to become so. */
+const FINALITY_GRACE_MS = 120_000;
 
 /** Gives the machines of a reservation back when nobody has paid for them in time. */
 export async function expireUnpaid(ctx: Context, cluster: ClusterRow): Promise<TaskOutcome> {
@@ -21,7 +21,8 @@ export async function expireUnpaid(ctx: Context, cluster: ClusterRow): Promise<T
       .from(payments)
       .where(and(eq(payments.clusterId, locked.id), eq(payments.purpose, "reserve")));
     if (payment !== undefined) {
-      const expiresAtMs = payment.expiresAt + (payment.status === "detected" ? DETECTED_GRACE_MS : GRACE_MS);
+      const isWhole = payment.receivedMicroUsdc >= payment.amountMicroUsdc;
+      const expiresAtMs = payment.expiresAt + (isWhole ? FINALITY_GRACE_MS : GRACE_MS);
       if (nowMs < expiresAtMs) return { dueAtMs: expiresAtMs };
     }
     return endCluster(ctx, tx, locked, { status: "expired", reason: "unpaid", meteredUntilMs: nowMs });

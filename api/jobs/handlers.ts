@@ -1,0 +1,15 @@
+import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
+import { processRefund } from "../payments/process-refund.ts";
+import { sweepTreasury } from "../payments/sweep-treasury.ts";
+import { watchPayment } from "../payments/watch-payment.ts";
+import { sweepNodes } from "../supply/sweep-nodes.ts";
+import type { TaskHandlers } from "./engine.ts";
+
+/** Which step follows which kind of task. */
+export const TASK_HANDLERS: TaskHandlers = {
+  cluster: reconcileCluster,
+  payment: watchPayment,
+  refund: processRefund,
+  treasury: sweepTreasury,
+  nodes: sweepNodes,
+};
