@@ -22,4 +22,12 @@ export const METRICS: Readonly<Record<string, MetricEntry>> = {
     "counter",
     "Looks at machines that were to stop more than a minute before and were still not seen to be gone.",
   ),
+  volley_chain_unread_transactions_total: metric("counter", "Transactions that a node listed but could not show."),
+  volley_chain_contradictions_total: metric("counter", "Transfers of which nodes told different amounts."),
+  volley_chain_dropped_transfers_total: metric("counter", "Confirmed transfers that vanished and were reversed."),
+  volley_chain_ledger_difference_micro_usdc: metric(
+    "gauge",
+    "What the treasury's account holds beyond what the ledger explains.",
+  ),
+  volley_refund_attempts_dead_total: metric("counter", "Signed refunds that failed or expired and were signed anew."),
 };
