@@ -44,6 +44,11 @@ export async function openCluster(ctx: Context, id: Id<"cluster">): Promise<Clus
   return cluster;
 }
 
+/** Nothing more will happen to it but the absence of its machines being observed. */
+export function hasEnded(cluster: ClusterRow): boolean {
+  return cluster.status === "stopped" || cluster.status === "failed" || cluster.status === "expired";
+}
+
 /**
  * Locks the cluster's row and reads it as it is now. First in the order of locks: clusters, payments, leases,
  * nodes, accounts, tasks.

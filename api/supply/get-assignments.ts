@@ -11,6 +11,7 @@ import {
 import { and, eq, inArray, isNull, or, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { clusters, executionRanks, executions, leases, nodes } from "../db/tables.ts";
+import { watchTopic } from "../events/watch-topic.ts";
 import { nodeNotFound, requireNode, useCounter } from "./require-node.ts";
 
 type Get = Operations["nodes.assignments"];
@@ -32,19 +33,15 @@ export async function getAssignments(ctx: Context, input: InputOf<Get>): Promise
   await useCounter(ctx.db, "assignments", input.id, counter);
   const untilMs = ctx.clock.nowMs() + input.wait_seconds * 1000;
   for (;;) {
-    // The wait begins before the look, so that a change in between is not missed.
-    const looked = new AbortController();
     const leftMs = untilMs - ctx.clock.nowMs();
-    const signal = AbortSignal.any([ctx.signal, looked.signal]);
-    const change = ctx.hints.wait(`node:${input.id}`, Math.min(POLL_MS, Math.max(0, leftMs)), signal);
-    const waited = change.catch(() => undefined);
+    const watch = watchTopic(ctx, `node:${input.id}`, Math.min(POLL_MS, Math.max(0, leftMs)));
     const work = await loadWork(ctx, input.id);
     const revision = createHash("sha256").update(JSON.stringify(work)).digest("base64url").slice(0, 22);
     if (revision !== input.after || leftMs <= 0 || ctx.signal.aborted) {
-      looked.abort();
+      watch.stop();
       return { object: "assignments", revision, server_time: toTimestamp(ctx.clock.nowMs()), ...work };
     }
-    await waited;
+    await watch.changed;
   }
 }
 
