@@ -28,10 +28,8 @@ import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasur
 export interface FileSignerOptions {
   readonly mint: string;
   /** It signs nothing above. */
-  readonly refundMaxMicroUsdc?: bigint;
+  readonly refundMaxMicroUsdc: bigint;
 }
-
-const REFUND_MAX_MICRO_USDC = 1_000_000_000_000n;
 
 export class SignerError extends Error {
   override readonly name = "SignerError";
@@ -43,7 +41,7 @@ const OTHERS = 0o077;
 /** @throws {SignerError} when the file is missing, readable by others, or no key */
 export async function treasurySignerFromFile(path: string, options: FileSignerOptions): Promise<TreasurySigner> {
   const signer = await createKeyPairSignerFromBytes(await readKey(path));
-  const maximum = options.refundMaxMicroUsdc ?? REFUND_MAX_MICRO_USDC;
+  const { mint, refundMaxMicroUsdc: maximum } = options;
   return {
     address: signer.address,
     async signRefund(order) {
@@ -52,7 +50,7 @@ export async function treasurySignerFromFile(path: string, options: FileSignerOp
           `refund ${order.refundId} is over ${order.amountMicroUsdc} micro-USDC; this signer signs 1 to ${maximum}`,
         );
       }
-      return sign(signer, options.mint, order);
+      return sign(signer, mint, order);
     },
   };
 }
