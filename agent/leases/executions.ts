@@ -1,0 +1,162 @@
+import type { ExecutionExit, ExecutionRequest } from "@volley/sdk";
+import { encodeData, splitData } from "../control/encode-chunk.ts";
+import type { ReportQueue } from "../control/report-queue.ts";
+import type { AgentLog } from "../ports.ts";
+import { WorkloadError, type WorkloadRuntime } from "../runtime/workload-runtime.ts";
+import type { LeaseBook } from "../state/lease-book.ts";
+
+/** Whether a command can run in a lease: now, later, or never. */
+export type Readiness = "ready" | "not_yet" | "never";
+
+export interface ExecutionsOptions {
+  readonly runtime: WorkloadRuntime;
+  readonly book: LeaseBook;
+  readonly queue: ReportQueue;
+  readonly readiness: (leaseId: string) => Readiness;
+  readonly log: AgentLog;
+}
+
+/** As a shell reports a command that a signal killed. */
+const killedCode = 137;
+/** As a shell reports a command that could not be run. */
+const notRunCode = 126;
+const runningMax = 64;
+
+class CancelledError extends Error {
+  override readonly name = "CancelledError";
+}
+
+/**
+ * Runs the commands that the control plane asks for, each at most once: a command is noted in the book before it
+ * begins, and one that an earlier agent process began is ended and reported, not begun again.
+ */
+export class Executions {
+  readonly #options: ExecutionsOptions;
+  readonly #running = new Map<string, AbortController>();
+  readonly #settling = new Set<Promise<void>>();
+
+  constructor(options: ExecutionsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes one step towards what is asked for; may be repeated at any time with the same or newer requests. */
+  apply(requests: readonly ExecutionRequest[]): void {
+    const { book } = this.#options;
+    for (const request of requests) {
+      this.#step(request);
+    }
+    const asked = new Set(requests.map((request) => request.executionId));
+    for (const [executionId, entry] of book.executions) {
+      if (!asked.has(executionId)) {
+        this.#running.get(executionId)?.abort(new CancelledError("the command is no longer asked for"));
+        if (entry.state === "delivered") {
+          book.forgetExecution(executionId);
+        }
+      }
+    }
+  }
+
+  /** Ends the commands of a lease, or all. */
+  abort(reason: string, leaseId?: string): void {
+    for (const [executionId, controller] of this.#running) {
+      if (leaseId === undefined || this.#options.book.executions.get(executionId)?.leaseId === leaseId) {
+        controller.abort(new CancelledError(reason));
+      }
+    }
+  }
+
+  /** Resolves when no command runs; their exits are queued. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#settling);
+  }
+
+  #step(request: ExecutionRequest): void {
+    const { book, readiness } = this.#options;
+    const { executionId, leaseId } = request;
+    const known = book.executions.get(executionId);
+    const running = this.#running.get(executionId);
+    if (known?.state === "delivered") {
+      return;
+    }
+    if (running !== undefined) {
+      if (request.cancelled) {
+        running.abort(new CancelledError("the command was cancelled"));
+      }
+    } else if (known !== undefined) {
+      this.#begin(request, () => this.#endOrphan(request));
+    } else if (request.cancelled) {
+      this.#begin(request, async () => exit(request, killedCode, "The command was cancelled before it began."));
+    } else if (readiness(leaseId) === "never") {
+      this.#begin(request, async () => exit(request, notRunCode, "The node is not running, so the command cannot."));
+    } else if (readiness(leaseId) === "ready" && this.#running.size < runningMax) {
+      this.#begin(request, (signal) => this.#run(request, signal));
+    }
+  }
+
+  #begin(request: ExecutionRequest, work: (signal: AbortSignal) => Promise<ExecutionExit>): void {
+    const { book, queue, log } = this.#options;
+    const { executionId, leaseId } = request;
+    const controller = new AbortController();
+    this.#running.set(executionId, controller);
+    book.putExecution(executionId, { leaseId, state: "running" });
+    const settled = work(controller.signal)
+      .catch((error: unknown) => {
+        log.warn("A command failed in the agent.", { execution: executionId, problem: String(error) });
+        return exit(request, notRunCode, "The agent could not run the command.");
+      })
+      .then((result) => {
+        // Removed only when the exit was delivered: until then it must not look like a command of an earlier process.
+        queue.pushExit(result, () => {
+          this.#running.delete(executionId);
+          book.putExecution(executionId, { leaseId, state: "delivered" });
+        });
+      });
+    this.#settling.add(settled);
+    settled.finally(() => this.#settling.delete(settled));
+  }
+
+  async #run(request: ExecutionRequest, signal: AbortSignal): Promise<ExecutionExit> {
+    const { runtime, queue } = this.#options;
+    const { executionId, leaseId } = request;
+    const stdin = request.stdin === null ? null : Buffer.from(request.stdin);
+    let sequence = 0;
+    try {
+      const events = runtime.exec(leaseId, {
+        execId: executionId,
+        command: request.command,
+        stdin,
+        env: request.env,
+        signal,
+      });
+      for await (const event of events) {
+        if ("exitCode" in event) {
+          return exit(request, event.exitCode, null);
+        }
+        for (const piece of splitData(event.data)) {
+          const chunk = { leaseId, executionId, sequence, stream: event.stream, ...encodeData(piece) };
+          await queue.pushChunk(chunk, signal);
+          sequence += 1;
+        }
+      }
+      return exit(request, killedCode, "The command ended without an exit code.");
+    } catch (error) {
+      if (error instanceof CancelledError) {
+        return exit(request, killedCode, `The command was ended: ${error.message}.`);
+      }
+      if (error instanceof WorkloadError) {
+        return exit(request, notRunCode, error.message);
+      }
+      throw error;
+    }
+  }
+
+  async #endOrphan(request: ExecutionRequest): Promise<ExecutionExit> {
+    await this.#options.runtime.killExec(request.leaseId, request.executionId);
+    return exit(request, killedCode, "The machine's agent was restarted while the command ran.");
+  }
+}
+
+function exit(request: ExecutionRequest, code: number, reason: string | null): ExecutionExit {
+  const { executionId, leaseId } = request;
+  return { leaseId, executionId, code, ...(reason === null ? {} : { reason: reason.slice(0, 1_000) }) };
+}

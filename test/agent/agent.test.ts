@@ -1,0 +1,337 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { WorkloadError } from "../../agent/runtime/workload-runtime.ts";
+import { AgentHarness } from "./agent-harness.ts";
+
+const hourMs = 3_600_000;
+
+describe("joining", () => {
+  it("tells what the machine is, once, and keeps its key to itself", async () => {
+    const harness = await AgentHarness.create();
+    const agent = await harness.start();
+    expect(agent.nodeId).toBe(harness.api.nodeId);
+    expect(harness.api.enrolments).toEqual([
+      expect.objectContaining({
+        enrolmentToken: "enrol-me-once-please",
+        publicKey: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+        pricePerGpuHour: "0.05",
+        country: "DE",
+        isolation: "container",
+        inventory: expect.objectContaining({ gpu: "cpu", gpus: 4, os: process.platform }),
+      }),
+    ]);
+    await harness.stop();
+    await harness.start();
+    expect(harness.api.enrolments).toHaveLength(1);
+    expect((await stat(join(harness.directory, "node-key.pem"))).mode & 0o777).toBe(0o600);
+  });
+
+  it("refuses a second agent on the same directory", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    await expect(harness.start()).rejects.toThrow(/Another agent/);
+  });
+});
+
+describe("a lease", () => {
+  it("is started, verified from inside, and then called ready", async () => {
+    const harness = await AgentHarness.create();
+    harness.machine.probeExitCode = 1;
+    await harness.start();
+    harness.assign("ls_a", { rank: 1, worldSize: 2, slots: [2], env: { A: "b" } });
+    await harness.clock.advance(3_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "starting" });
+    expect(harness.machine.workloads.get("ls_a")?.spec).toMatchObject({ rank: 1, worldSize: 2, env: { A: "b" } });
+    harness.machine.probeExitCode = 0;
+    await harness.clock.advance(500);
+    expect(harness.api.lastObservation("ls_a")).toEqual({ leaseId: "ls_a", state: "ready" });
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+  });
+
+  it("that never becomes ready has failed, with what the probe said, and is taken away", async () => {
+    const harness = await AgentHarness.create();
+    harness.machine.probeExitCode = 9;
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(70_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("code 9"),
+    });
+    expect(harness.running()).toEqual([]);
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+  });
+
+  it("that the runtime refuses has failed with its reason, and is not tried for ever", async () => {
+    const harness = await AgentHarness.create();
+    harness.machine.startFailures = [new WorkloadError("image_unavailable", "The image cannot be fetched.")];
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(20_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: "The image cannot be fetched.",
+    });
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+  });
+
+  it("survives an engine that fails for a moment", async () => {
+    const harness = await AgentHarness.create();
+    harness.machine.startFailures = [new Error("socket hang up"), new Error("socket hang up")];
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(5_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "ready" });
+  });
+
+  it("for a slot that the machine does not have has failed", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a", { slots: [4] });
+    await harness.clock.advance(2_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("4 slots"),
+    });
+  });
+
+  it("that is no longer wanted is stopped, observed as gone, and reported absent", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    harness.want("ls_a", { desired: "stopped" });
+    await harness.clock.advance(2_000);
+    expect(harness.running()).toEqual([]);
+    expect(harness.api.lastObservation("ls_a")).toEqual({ leaseId: "ls_a", state: "absent" });
+    await harness.clock.advance(10_000);
+    expect(harness.api.heartbeats.at(-1)?.leases).toEqual([]);
+    expect(harness.machine.stops).toEqual(["ls_a"]);
+  });
+
+  it("is stopped again and again until it is gone, and not called absent before", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    harness.machine.stopFailures = 20;
+    harness.api.change(() => harness.api.leases.delete("ls_a"));
+    await harness.clock.advance(15_000);
+    expect(harness.api.lastObservation("ls_a")?.state).toBe("ready");
+    await harness.clock.advance(15_000);
+    expect(harness.running()).toEqual([]);
+    expect(harness.api.lastObservation("ls_a")?.state).toBe("absent");
+  });
+
+  it("that is cancelled while its image is fetched is never started", async () => {
+    const harness = await AgentHarness.create();
+    const gate = Promise.withResolvers<void>();
+    harness.machine.startGate = gate.promise;
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(60_000);
+    harness.want("ls_a", { desired: "stopped" });
+    await harness.clock.advance(2_000);
+    gate.resolve();
+    await harness.clock.advance(2_000);
+    expect(harness.running()).toEqual([]);
+    expect(harness.api.lastObservation("ls_a")?.state).toBe("absent");
+  });
+
+  it("whose main process ends is reported with its exit code and kept until it is released", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    Object.assign(harness.machine.workloads.get("ls_a") ?? {}, { state: "exited", exitCode: 3 });
+    await harness.clock.advance(6_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "exited", exitCode: 3 });
+    expect(harness.running()).toEqual(["ls_a"]);
+    harness.api.change(() => harness.api.leases.delete("ls_a"));
+    await harness.clock.advance(2_000);
+    expect(harness.running()).toEqual([]);
+  });
+
+  it("that somebody took away by hand has failed and is not begun anew", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    harness.machine.workloads.delete("ls_a");
+    await harness.clock.advance(3_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("disappeared"),
+    });
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+  });
+
+  it("that nobody assigned is stopped", async () => {
+    const harness = await AgentHarness.create();
+    const spec = harness.assign("ls_a");
+    await harness.start();
+    await harness.clock.advance(2_000);
+    const known = harness.machine.workloads.get("ls_a");
+    harness.machine.workloads.set("ls_stranger", {
+      ...known,
+      spec: { ...known?.spec, leaseId: "ls_stranger" },
+    } as never);
+    await harness.clock.advance(2_000);
+    expect(harness.running()).toEqual([spec.leaseId]);
+  });
+});
+
+describe("the end of a lease", () => {
+  it("is enforced while the control plane is silent, by the server's clock, within ten seconds", async () => {
+    const harness = await AgentHarness.create();
+    harness.api.serverOffsetMs = 300_000;
+    await harness.start();
+    harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 60_000).toISOString() });
+    await harness.clock.advance(10_000);
+    harness.api.down = true;
+    await harness.clock.advance(49_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+    await harness.clock.advance(3_000);
+    expect(harness.running()).toEqual([]);
+  });
+
+  it("is enforced by an agent that started while the control plane was silent", async () => {
+    const harness = await AgentHarness.create();
+    harness.api.serverOffsetMs = -300_000;
+    await harness.start();
+    harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 60_000).toISOString() });
+    await harness.clock.advance(10_000);
+    harness.api.down = true;
+    await harness.crash();
+    await harness.start();
+    await harness.clock.advance(48_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+    await harness.clock.advance(5_000);
+    expect(harness.running()).toEqual([]);
+  });
+
+  it("moves when the lease is extended", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    const lease = harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 60_000).toISOString() });
+    await harness.clock.advance(30_000);
+    harness.want("ls_a", { endsAt: new Date(Date.parse(lease.endsAt) + 60_000).toISOString() });
+    await harness.clock.advance(60_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+    await harness.clock.advance(35_000);
+    expect(harness.running()).toEqual([]);
+  });
+
+  it("is final: what has ended here is not begun again when it is extended too late", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 10_000).toISOString() });
+    await harness.clock.advance(15_000);
+    harness.want("ls_a", { endsAt: new Date(harness.api.nowMs() + hourMs).toISOString() });
+    await harness.clock.advance(15_000);
+    expect(harness.running()).toEqual([]);
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+  });
+});
+
+describe("a restart of the agent", () => {
+  it("leaves workloads running and finds them again", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    await harness.stop();
+    expect(harness.running()).toEqual(["ls_a"]);
+    expect(harness.api.heartbeats.at(-1)?.draining).toBe(true);
+    await harness.start();
+    await harness.clock.advance(3_000);
+    expect(harness.machine.starts).toEqual(["ls_a"]);
+    expect(harness.api.heartbeats.at(-1)).toEqual({ leases: [{ leaseId: "ls_a", state: "ready" }] });
+  });
+
+  it.each([0, 1, 2, 3, 5, 8, 13, 21, 34])(
+    "after a crash %i turns into a start ends with one running workload",
+    async (turns) => {
+      const harness = await AgentHarness.create();
+      await harness.start();
+      harness.assign("ls_a");
+      for (let turn = 0; turn < turns; turn++) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await harness.crash();
+      await harness.start();
+      await harness.clock.advance(5_000);
+      expect(harness.running()).toEqual(["ls_a"]);
+      expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "ready" });
+    },
+  );
+
+  it("stops what the control plane took back meanwhile", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    harness.assign("ls_b", { slots: [1] });
+    await harness.clock.advance(3_000);
+    await harness.crash();
+    harness.api.change(() => harness.api.leases.delete("ls_a"));
+    await harness.start();
+    await harness.clock.advance(3_000);
+    expect(harness.running()).toEqual(["ls_b"]);
+  });
+
+  it("stops what it has no record of, before the control plane has spoken", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    await harness.crash();
+    const known = harness.machine.workloads.get("ls_a");
+    harness.machine.workloads.set("ls_lost", { ...known, spec: { ...known?.spec, leaseId: "ls_lost" } } as never);
+    harness.api.down = true;
+    await harness.start();
+    await harness.clock.advance(3_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+  });
+
+  it("takes everything along when told to", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    await harness.stop({ stopWorkloads: true });
+    expect(harness.running()).toEqual([]);
+    expect(harness.api.heartbeats.at(-1)).toEqual({ leases: [], draining: true });
+    expect(harness.api.lastObservation("ls_a")?.state).toBe("absent");
+  });
+});
+
+describe("heartbeats", () => {
+  it("come at the pace that the control plane asks for, and go on after it was away", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    await harness.clock.advance(20_500);
+    expect(harness.api.heartbeats.length).toBe(5);
+    harness.api.down = true;
+    await harness.clock.advance(60_000);
+    harness.api.down = false;
+    await harness.clock.advance(20_000);
+    expect(harness.api.heartbeats.length).toBeGreaterThan(6);
+  });
+
+  it("say nothing as long as the machine cannot be looked at, since silence about a lease means absence", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    await harness.crash();
+    harness.machine.broken = true;
+    const before = harness.api.heartbeats.length;
+    await harness.start();
+    await harness.clock.advance(20_000);
+    expect(harness.api.heartbeats.length).toBe(before);
+    harness.machine.broken = false;
+    await harness.clock.advance(5_000);
+    expect(harness.api.heartbeats.at(-1)?.leases).toEqual([{ leaseId: "ls_a", state: "ready" }]);
+  });
+});

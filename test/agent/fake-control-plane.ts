@@ -1,0 +1,170 @@
+import {
+  type Assignments,
+  ConnectionError,
+  type ExecutionExit,
+  type ExecutionRequest,
+  type LeaseAssignment,
+  type LeaseObservation,
+  type Node,
+  type NodeReport,
+  type NodesEnrolParams,
+  type NodesHeartbeatParams,
+  type NodesReportParams,
+  type OutputChunk,
+} from "@volley/sdk";
+import type { Clock, ControlPlane } from "../../agent/ports.ts";
+
+type Options = { readonly signal?: AbortSignal | undefined } | undefined;
+
+/** The control plane as the contract describes it: it forgets nothing and takes every chunk once. */
+export class FakeControlPlane implements ControlPlane {
+  readonly leases = new Map<string, LeaseAssignment>();
+  readonly executions = new Map<string, ExecutionRequest>();
+  readonly enrolments: NodesEnrolParams[] = [];
+  readonly heartbeats: NodesHeartbeatParams[] = [];
+  readonly observations: LeaseObservation[] = [];
+  readonly exits: ExecutionExit[] = [];
+  /** What went against the contract: a gap, or another content under a number that was taken. */
+  readonly violations: string[] = [];
+  readonly nodeId = "nd_00000000000000000000000000";
+  /** Nothing gets through, neither way. */
+  down = false;
+  /** So many calls arrive, and their answers get lost. */
+  losesAnswers = 0;
+  /** Reports wait while this is true. */
+  holdsReports = false;
+  serverOffsetMs = 0;
+  readonly #clock: Clock;
+  readonly #output = new Map<string, OutputChunk[]>();
+  #revision = 0;
+  #waiters: (() => void)[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs() + this.serverOffsetMs;
+  }
+
+  /** Changes what should run, and wakes whoever waits for it. */
+  change(edit: () => void): void {
+    edit();
+    this.#revision += 1;
+    for (const resolve of this.#waiters.splice(0)) {
+      resolve();
+    }
+  }
+
+  /** What arrived of a lease's log, or of a command's output. */
+  text(source: string, stream?: string): string {
+    return (this.#output.get(source) ?? [])
+      .filter((chunk) => stream === undefined || chunk.stream === stream)
+      .map((chunk) => Buffer.from(chunk.data, chunk.encoding === "base64" ? "base64" : "utf8").toString())
+      .join("");
+  }
+
+  chunkCount(source: string): number {
+    return this.#output.get(source)?.length ?? 0;
+  }
+
+  /** The newest that was said of a lease, by a report or a heartbeat. */
+  lastObservation(leaseId: string): LeaseObservation | undefined {
+    return this.observations.findLast((observation) => observation.leaseId === leaseId);
+  }
+
+  async enrol(params: NodesEnrolParams): Promise<Node> {
+    this.#require();
+    this.enrolments.push(params);
+    return { id: this.nodeId, object: "node" } as Node;
+  }
+
+  async heartbeat(_nodeId: string, params: NodesHeartbeatParams) {
+    this.#require();
+    this.heartbeats.push(params);
+    this.observations.push(...params.leases);
+    return this.#answer({
+      object: "node_heartbeat" as const,
+      serverTime: new Date(this.nowMs()).toISOString(),
+      status: "online",
+      intervalSeconds: 5,
+    });
+  }
+
+  async assignments(
+    _nodeId: string,
+    params?: { after?: string | undefined; waitSeconds?: number | undefined },
+    options?: Options,
+  ): Promise<Assignments> {
+    this.#require();
+    if (params?.after === String(this.#revision)) {
+      await this.#change((params.waitSeconds ?? 0) * 1_000, options?.signal);
+      this.#require();
+    }
+    return this.#answer({
+      object: "assignments" as const,
+      revision: String(this.#revision),
+      serverTime: new Date(this.nowMs()).toISOString(),
+      leases: structuredClone([...this.leases.values()]),
+      executions: structuredClone([...this.executions.values()]),
+    });
+  }
+
+  async report(_nodeId: string, params?: NodesReportParams, options?: Options): Promise<NodeReport> {
+    this.#require();
+    while (this.holdsReports) {
+      await this.#clock.sleep(50, options?.signal);
+      if (options?.signal?.aborted) {
+        throw new ConnectionError("aborted");
+      }
+    }
+    this.#require();
+    for (const chunk of params?.chunks ?? []) {
+      this.#store(chunk);
+    }
+    this.exits.push(...(params?.exits ?? []));
+    this.observations.push(...(params?.leases ?? []));
+    return this.#answer({ object: "node_report" as const, accepted: params?.chunks?.length ?? 0 });
+  }
+
+  #store(chunk: OutputChunk): void {
+    const source = chunk.executionId ?? chunk.leaseId;
+    const chunks = this.#output.get(source) ?? [];
+    this.#output.set(source, chunks);
+    const known = chunks[chunk.sequence];
+    if (known !== undefined) {
+      if (JSON.stringify(known) !== JSON.stringify(chunk)) {
+        this.violations.push(`${source} chunk ${chunk.sequence} came twice with different content`);
+      }
+    } else if (chunk.sequence === chunks.length) {
+      chunks.push(chunk);
+    } else {
+      this.violations.push(`${source} chunk ${chunk.sequence} came after ${chunks.length - 1}`);
+    }
+  }
+
+  #require(): void {
+    if (this.down) {
+      throw new ConnectionError("the control plane cannot be reached");
+    }
+  }
+
+  #answer<Value>(value: Value): Value {
+    if (this.losesAnswers > 0) {
+      this.losesAnswers -= 1;
+      throw new ConnectionError("the answer was lost");
+    }
+    return value;
+  }
+
+  async #change(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const timer = new AbortController();
+    const ended = signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]);
+    const changed = new Promise<void>((resolve) => this.#waiters.push(resolve));
+    await Promise.race([changed, this.#clock.sleep(timeoutMs, ended)]);
+    timer.abort();
+    if (signal?.aborted) {
+      throw new ConnectionError("aborted");
+    }
+  }
+}
