@@ -1,7 +1,7 @@
 /** Hides what opens doors before it reaches a log. */
 const HIDDEN = "[redacted]";
 /** Names of headers and of members, whatever their casing. */
-const SECRET_NAMES = /^(authorization|cookie|secret|token|api_?key|.*[_-]?token|.*-signature|env|stdin)$/i;
+const SECRET_NAMES = /^(authorization|cookie|secret|token|api_?key|.*token|.*-signature|env|stdin)$/i;
 const DEPTH_MAX = 8;
 
 export function redact(value: unknown, depth = 0): unknown {
@@ -9,9 +9,6 @@ export function redact(value: unknown, depth = 0): unknown {
   if (depth >= DEPTH_MAX) return HIDDEN;
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
   return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      name,
-      SECRET_NAMES.test(name) || /Token$/.test(name) ? HIDDEN : redact(item, depth + 1),
-    ]),
+    Object.entries(value).map(([name, item]) => [name, SECRET_NAMES.test(name) ? HIDDEN : redact(item, depth + 1)]),
   );
 }

@@ -161,12 +161,11 @@ describe("tearing down", () => {
 describe("the secret", () => {
   test("opens the cluster and shows nowhere", async () => {
     const { api, handle } = await handleOf(stopped);
+    expect(handle.secret).toBe("the-secret");
+    const shown = [JSON.stringify(handle), JSON.stringify(handle.data), inspect(handle, { depth: 9 })];
+    expect(shown.join("")).not.toContain("the-secret");
     await handle.refresh();
     expect(api.seen[1]?.headers.get("authorization")).toBe("Bearer the-secret");
-    expect(handle.secret).toBe("the-secret");
-    expect(JSON.stringify(handle) + inspect(handle, { depth: 9 }) + JSON.stringify(handle.data)).not.toContain(
-      "the-secret",
-    );
   });
 
   test("attaches to a cluster later", async () => {
