@@ -18,7 +18,10 @@ BEGIN
   INSERT INTO idempotency_keys (scope, key, fingerprint, response, created_at, expires_at)
   VALUES (request->>'scope', request->>'key', request->>'fingerprint', request->'response', now_ms,
           (request->>'key_expires_at')::bigint)
-  ON CONFLICT (scope, key) DO NOTHING;
+  ON CONFLICT (scope, key) DO UPDATE SET
+    fingerprint = EXCLUDED.fingerprint, response = EXCLUDED.response,
+    created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at
+  WHERE idempotency_keys.expires_at <= EXCLUDED.created_at;
   IF NOT FOUND THEN
     SELECT * INTO stored FROM idempotency_keys WHERE scope = request->>'scope' AND key = request->>'key';
     IF stored.fingerprint IS DISTINCT FROM request->>'fingerprint' THEN
