@@ -5,6 +5,7 @@ import openapi from "@volley/schema/openapi.json" with { type: "json" };
 import { Hono } from "hono";
 import { PREFLIGHT_HEADERS } from "./faces/answer.ts";
 import { endpoints, type FaceOptions, type Handle } from "./faces/endpoint.ts";
+import { mountGraphql } from "./faces/graphql/mount.ts";
 import { healthz, readyz } from "./faces/health.ts";
 import { referencePage } from "./faces/reference-page.ts";
 import { mountRest } from "./faces/rest.ts";
@@ -12,12 +13,16 @@ import { mountRest } from "./faces/rest.ts";
 export interface AppOptions extends FaceOptions {
   /** Whether `/metrics` is served. At the edge each isolate would tell another story. */
   readonly metrics: boolean;
+  /** Whether the GraphQL schema may be asked for. */
+  readonly introspection?: boolean;
 }
 
 export function newApp(options: AppOptions): Hono {
   const app = new Hono();
   const endpoint = endpoints(options);
-  const routes = mountRest(app, endpoint, options.domain.verbs);
+  const { domain, introspection = true } = options;
+  const routes = mountRest(app, endpoint, domain.verbs);
+  for (const path of mountGraphql(app, endpoint, { domain, introspection })) routes.set(path, ["GET", "POST"]);
   const get = (path: string, handle: Handle) => {
     app.get(path, endpoint(path, handle));
     routes.set(path, ["GET"]);

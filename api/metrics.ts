@@ -15,7 +15,6 @@ export const METRICS: Readonly<Record<string, MetricEntry>> = {
     "status",
   ),
   volley_errors_total: metric("counter", "Errors answered, by code of the registry.", "operation", "code"),
-  volley_streams_open: metric("gauge", "Event streams open now."),
   volley_task_failures_total: metric("counter", "Tasks that failed and will be tried again.", "kind"),
   volley_supplier_errors_total: metric("counter", "Calls to suppliers that failed.", "adapter", "step"),
   volley_terminations_overdue_total: metric(

@@ -1,5 +1,16 @@
 /** Which verb answers which operation. The faces know verbs only through this table. */
-import type { InputOf, OperationId, Operations, OutputOf } from "@volley/schema";
+import type {
+  Cluster,
+  Event,
+  InputOf,
+  Node,
+  OperationId,
+  Operations,
+  OutputOf,
+  Payment,
+  Quote,
+  Supplier,
+} from "@volley/schema";
 import type { NodeProof } from "@volley/schema/node-signature";
 import type { Actor, Context, Services } from "./context.ts";
 
@@ -21,6 +32,41 @@ export type Verb<Id extends OperationId> = (
 
 export type Verbs = { readonly [Id in OperationId]: Verb<Id> };
 
+/** A verb of whichever operation, for code that is the same for all. */
+export type AnyVerb = (ctx: Context, input: unknown) => Promise<object> | AsyncGenerator<Streamed<object>>;
+
+/** Many objects of one kind by the ids of others, in a number of statements that doesn't depend on how many there are. */
+export type Load<Value> = (ctx: Context, ids: readonly string[]) => Promise<ReadonlyMap<string, Value>>;
+
+/** What a graph has more than single operations: the ways from one object to others. */
+export interface Loaders {
+  readonly clusters: Load<Cluster>;
+  /** The quote that a cluster was reserved with, by the cluster's id. */
+  readonly clusterQuotes: Load<Quote>;
+  readonly clusterPayments: Load<readonly Payment[]>;
+  /** The first `limit` events after a position, by the cluster's id. */
+  readonly clusterEvents: (
+    ctx: Context,
+    ids: readonly string[],
+    page: { readonly limit: number; readonly after: string | null },
+  ) => Promise<ReadonlyMap<string, EventPage>>;
+  readonly nodes: Load<Node>;
+  readonly suppliers: Load<Supplier>;
+}
+
+export interface EventPage {
+  readonly data: readonly Event[];
+  readonly next_cursor: string | null;
+}
+
+/** The operations that answer with pages. */
+export type ListOperationId = "gpus.list" | "offers.list" | "clusters.list";
+type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
+/** The cursor of one item, equal to `next_cursor` where the item ends a page. */
+export type Cursors = { readonly [Id in ListOperationId]: (item: ItemOf<Id>) => string } & {
+  readonly events: (event: Event) => string;
+};
+
 /** What of a request a node signs. */
 export interface SignedRequest {
   readonly method: string;
@@ -33,6 +79,8 @@ export interface SignedRequest {
 /** All that the faces need of the domains. */
 export interface Domain {
   readonly verbs: Verbs;
+  readonly loaders: Loaders;
+  readonly cursors: Cursors;
   /** @throws {VolleyError} `node_signature_invalid` */
   readonly authenticateNode: (services: Services, proof: NodeProof, request: SignedRequest) => Promise<Actor>;
 }

@@ -100,6 +100,11 @@ export async function enter<Op extends Operation>(
   return { ctx: contextOf(call, actor, idempotencyKey, signal), input };
 }
 
+/** The context in which relations are read: whoever got an object may follow what leads on from it. */
+export function contextOfReader(call: Call): Context {
+  return contextOf(call, bearerActor(call.headers, "none"), null, null);
+}
+
 function contextOf(call: Call, actor: Actor, idempotencyKey: string | null, signal: AbortSignal | null): Context {
   return {
     ...call.services,

@@ -23,11 +23,12 @@ export const EVENT_STREAM_HEADERS = {
 
 export interface EventStreamOptions {
   readonly clock: Clock;
-  /** Aborted by us when the reader goes, so that the source stops waiting. */
+  /** Aborted when the request's connection has gone. */
+  readonly signal: AbortSignal;
+  /** Aborted by us when the stream ends for whatever reason, so that the source stops waiting. */
   readonly gone: AbortController;
   /** The last message of a stream that broke. */
   readonly onError: (error: unknown) => StreamMessage;
-  readonly onEnd: () => void;
 }
 
 type Step = IteratorResult<StreamMessage, unknown>;
@@ -44,19 +45,19 @@ export async function eventStream(
   source: AsyncIterator<StreamMessage, unknown>,
   options: EventStreamOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const { clock, gone } = options;
+  const { clock, gone, signal } = options;
   const encoder = new TextEncoder();
   let ended = false;
   let cancelled = false;
   const end = () => {
     if (ended) return;
     ended = true;
+    signal.removeEventListener("abort", end);
     gone.abort(new Error("the stream has ended"));
     // A source that is waiting has seen the signal; one that is not runs its clean-up now.
     Promise.resolve(source.return?.()).catch(() => undefined);
-    options.onEnd();
   };
-  gone.signal.addEventListener("abort", end, { once: true });
+  signal.addEventListener("abort", end, { once: true });
 
   let pending: Promise<Step> | null = source.next();
   try {

@@ -3,11 +3,14 @@
  * With `--check` it only compares, and fails when a file on disk says something else.
  */
 import { readFile, writeFile } from "node:fs/promises";
+import { lexicographicSortSchema, printSchema } from "graphql";
+import { graphqlSchema } from "./graphql/schema.ts";
 import { openapiDocument } from "./openapi.ts";
 
 const check = process.argv.includes("--check");
 const derived: Readonly<Record<string, string>> = {
   "schema/openapi.json": `${JSON.stringify(openapiDocument(), null, 2)}\n`,
+  "schema/schema.graphql": `${printSchema(lexicographicSortSchema(graphqlSchema))}\n`,
 };
 
 const stale: string[] = [];

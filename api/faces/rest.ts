@@ -3,16 +3,13 @@
 import { OPERATIONS, type OperationId } from "@volley/schema";
 import { type Operation, pathParameters } from "@volley/schema/operation";
 import type { Hono, Context as HonoContext } from "hono";
-import type { Context } from "../context.ts";
-import type { Streamed, Verbs } from "../verbs.ts";
+import type { AnyVerb, Streamed, Verbs } from "../verbs.ts";
 import { type Answer, jsonAnswer, reportProblem } from "./answer.ts";
 import { type Call, enter } from "./call.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { EVENT_STREAM_HEADERS, eventStream, type StreamMessage } from "./event-stream.ts";
 import { inputError } from "./parse-input.ts";
 import { parseJsonBody, readBody } from "./read-body.ts";
-
-type AnyVerb = (ctx: Context, input: unknown) => Promise<object> | AsyncGenerator<Streamed<object>>;
 
 /** Adds the routes of all operations. @returns the paths, for the answer to a wrong method */
 export function mountRest(app: Hono, endpoint: Endpoint, verbs: Verbs): Map<string, string[]> {
@@ -109,14 +106,11 @@ async function streamAnswer(
   source: AsyncGenerator<Streamed<object>>,
   gone: AbortController,
 ): Promise<Answer> {
-  const { signal } = call;
-  const leave = () => gone.abort(signal.reason);
-  signal.addEventListener("abort", leave, { once: true });
   const body = await eventStream(messages(source, eventField), {
     clock: call.services.clock,
+    signal: call.signal,
     gone,
     onError: (error) => ({ event: "error", data: JSON.stringify(reportProblem(call, error, label)) }),
-    onEnd: () => signal.removeEventListener("abort", leave),
   });
   return { status: 200, body, headers: EVENT_STREAM_HEADERS };
 }

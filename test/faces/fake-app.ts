@@ -1,5 +1,5 @@
 /** The faces over verbs that only answer samples: what the faces themselves do is all that can go wrong. */
-import { formatUsdc, type OperationId, toMoney, VolleyError } from "@volley/schema";
+import { encodeCursor, formatUsdc, type OperationId, toMoney, VolleyError } from "@volley/schema";
 import type { Hono } from "hono";
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { jsonLogger } from "../../api/adapters/json-logger.ts";
@@ -8,7 +8,7 @@ import { systemClock } from "../../api/adapters/system-clock.ts";
 import { newApp } from "../../api/app.ts";
 import type { Services } from "../../api/context.ts";
 import { readSettings } from "../../api/settings.ts";
-import type { Domain, Verbs } from "../../api/verbs.ts";
+import type { Domain, Loaders, Verbs } from "../../api/verbs.ts";
 
 export const QUOTE_ID = "qt_01jmq8rx1rf3d9w4k1q3k3zzzz";
 export const CLUSTER_ID = "cl_01jmq8rx1rf3d9w4k1q3k3zzzz";
@@ -103,6 +103,8 @@ export interface FakeOptions {
   readonly verbs?: Partial<Verbs>;
   readonly environment?: Record<string, string>;
   readonly authenticateNode?: Domain["authenticateNode"];
+  readonly loaders?: Partial<Loaders>;
+  readonly introspection?: boolean;
 }
 
 export function fakeApp(options: FakeOptions = {}): FakeApp {
@@ -112,8 +114,16 @@ export function fakeApp(options: FakeOptions = {}): FakeApp {
     services: () => services,
     callerAddress: (request) => request.headers.get("x-test-address") ?? "192.0.2.1",
     metrics: true,
+    introspection: options.introspection ?? true,
     domain: {
       verbs: fakeVerbs(options.verbs ?? {}),
+      loaders: (options.loaders ?? {}) as Loaders,
+      cursors: {
+        "gpus.list": ({ gpu }) => encodeCursor({ key: gpu, id: gpu }),
+        "offers.list": ({ node_id: id }) => encodeCursor({ key: "", id }),
+        "clusters.list": ({ id }) => encodeCursor({ key: "", id }),
+        events: ({ id }) => encodeCursor({ key: "", id }),
+      },
       authenticateNode:
         options.authenticateNode ??
         (() => Promise.reject(new VolleyError("node_signature_invalid", "The signature does not match."))),
