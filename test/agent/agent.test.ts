@@ -136,7 +136,45 @@ describe("a lease", () => {
     gate.resolve();
     await harness.clock.advance(2_000);
     expect(harness.running()).toEqual([]);
+    expect(harness.machine.created).toEqual([]);
     expect(harness.api.lastObservation("ls_a")?.state).toBe("absent");
+  });
+
+  it("is not taken for lost by a list that is older than its start", async () => {
+    const harness = await AgentHarness.create();
+    const start = Promise.withResolvers<void>();
+    const list = Promise.withResolvers<void>();
+    harness.machine.startGate = start.promise;
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    harness.machine.listGate = list.promise;
+    await harness.clock.advance(2_000);
+    start.resolve();
+    await harness.clock.advance(2_000);
+    list.resolve();
+    await harness.clock.advance(2_000);
+    expect(harness.api.lastObservation("ls_a")).toEqual({ leaseId: "ls_a", state: "ready" });
+  });
+
+  it("that is gone stays gone in heartbeats, although a list is older than its end", async () => {
+    const harness = await AgentHarness.create();
+    const stop = Promise.withResolvers<void>();
+    const list = Promise.withResolvers<void>();
+    harness.machine.stopGate = stop.promise;
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    harness.want("ls_a", { desired: "stopped" });
+    await harness.clock.advance(500);
+    harness.machine.listGate = list.promise;
+    await harness.clock.advance(1_000);
+    stop.resolve();
+    await harness.clock.advance(550);
+    const before = harness.api.heartbeats.length;
+    list.resolve();
+    await harness.clock.advance(500);
+    expect(harness.api.heartbeats.slice(before)).toEqual([{ leases: [] }]);
   });
 
   it("whose main process ends is reported with its exit code and kept until it is released", async () => {
@@ -231,6 +269,7 @@ describe("the end of a lease", () => {
     harness.want("ls_a", { endsAt: new Date(harness.api.nowMs() + hourMs).toISOString() });
     await harness.clock.advance(15_000);
     expect(harness.running()).toEqual([]);
+    expect(harness.api.lastObservation("ls_a")).toEqual({ leaseId: "ls_a", state: "absent" });
     expect(harness.machine.starts).toEqual(["ls_a"]);
   });
 });

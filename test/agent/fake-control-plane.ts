@@ -1,3 +1,4 @@
+import { OUTPUT_CHUNK_CHARACTERS_MAX } from "@volley/schema/resources/node";
 import {
   type Assignments,
   ConnectionError,
@@ -13,6 +14,8 @@ import {
   type OutputChunk,
 } from "@volley/sdk";
 import type { Clock, ControlPlane } from "../../agent/ports.ts";
+
+const bodyMaxBytes = 262_144;
 
 type Options = { readonly signal?: AbortSignal | undefined } | undefined;
 
@@ -119,6 +122,10 @@ export class FakeControlPlane implements ControlPlane {
       }
     }
     this.#require();
+    await new Promise((resolve) => setImmediate(resolve));
+    if (Buffer.byteLength(JSON.stringify(params)) > bodyMaxBytes) {
+      this.violations.push("a report is larger than the API takes");
+    }
     for (const chunk of params?.chunks ?? []) {
       this.#store(chunk);
     }
@@ -131,6 +138,9 @@ export class FakeControlPlane implements ControlPlane {
     const source = chunk.executionId ?? chunk.leaseId;
     const chunks = this.#output.get(source) ?? [];
     this.#output.set(source, chunks);
+    if (chunk.data.length > OUTPUT_CHUNK_CHARACTERS_MAX) {
+      this.violations.push(`${source} chunk ${chunk.sequence} is larger than the API takes`);
+    }
     const known = chunks[chunk.sequence];
     if (known !== undefined) {
       if (JSON.stringify(known) !== JSON.stringify(chunk)) {

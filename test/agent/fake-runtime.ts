@@ -25,6 +25,8 @@ export class FakeRuntime implements WorkloadRuntime {
   readonly stops: string[] = [];
   readonly killedExecs: string[] = [];
   readonly begunExecs: string[] = [];
+  /** Workloads that really began. */
+  readonly created: string[] = [];
   /** Thrown by the next starts, one each. */
   startFailures: Error[] = [];
   /** So many stops fail. */
@@ -33,6 +35,10 @@ export class FakeRuntime implements WorkloadRuntime {
   broken = false;
   /** Starts take until this resolves, as when an image is fetched. */
   startGate: Promise<void> = Promise.resolve();
+  /** Stops take until this resolves. */
+  stopGate: Promise<void> = Promise.resolve();
+  /** A list that was taken is handed over only when this resolves: it may be out of date by then. */
+  listGate: Promise<void> = Promise.resolve();
   /** What probes say, by their exit code. */
   probeExitCode = 0;
   /** What commands do; by default they echo their last argument. */
@@ -51,19 +57,22 @@ export class FakeRuntime implements WorkloadRuntime {
     await this.startGate;
     signal?.throwIfAborted();
     if (!this.workloads.has(spec.leaseId)) {
+      this.created.push(spec.leaseId);
       this.workloads.set(spec.leaseId, { spec, state: "running", exitCode: null, log: [] });
     }
   }
 
   async list(): Promise<readonly ObservedWorkload[]> {
     this.#require();
-    return [...this.workloads.values()].map(({ spec, state, exitCode }) => ({
+    const list = [...this.workloads.values()].map(({ spec, state, exitCode }) => ({
       leaseId: spec.leaseId,
       clusterId: spec.clusterId,
       rank: spec.rank,
       state,
       exitCode,
     }));
+    await this.listGate;
+    return list;
   }
 
   async *exec(leaseId: string, request: ExecRequest): AsyncGenerator<ExecEvent> {
@@ -109,6 +118,7 @@ export class FakeRuntime implements WorkloadRuntime {
       this.stopFailures -= 1;
       throw new WorkloadError("stop_failed", "The workload would not go.");
     }
+    await this.stopGate;
     const workload = this.workloads.get(leaseId);
     if (workload !== undefined) {
       workload.state = "exited";
