@@ -59,6 +59,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const member = await join(options);
     const work = newWork(options, member);
     work.begin();
+    const { runtime } = member.membership;
+    options.log.info("The agent runs.", { node: member.membership.nodeId, runtime, offers: member.inventory.model });
     return {
       nodeId: member.membership.nodeId,
       runtimeKind: member.detected.kind,
