@@ -1,0 +1,54 @@
+import { isVolleyError, type Quote, VolleyError } from "@volley/schema";
+import type { Context } from "../context.ts";
+import { createQuote } from "../market/create-quote.ts";
+import type { QuotePayload } from "../market/quote-payload.ts";
+
+/** What a refusal of the SQL function means to the caller; null when it isn't one. */
+export async function reservationRefused(
+  ctx: Context,
+  quote: QuotePayload,
+  state: { readonly code: string; readonly detail: string | null },
+): Promise<VolleyError | null> {
+  switch (state.code) {
+    case "VR001":
+      return new VolleyError("quote_used", "The quote was used for another reservation.", {
+        nextAction: "Ask for a new quote; one is good for one cluster.",
+      });
+    case "VR002":
+      return capacityGone(ctx, quote, (state.detail ?? "").split(","));
+    case "VR003":
+      return new VolleyError("holds_exceeded", "Too many of your reservations are waiting to be paid.", {
+        nextAction: "Pay or tear down some of them, or wait until they expire.",
+        retryAfterSeconds: Math.min(60, ctx.settings.paymentLifetimeSeconds),
+      });
+    case "VR004":
+      return new VolleyError("quote_expired", "The quote has expired.", {
+        nextAction: "Ask for a new quote and reserve with it.",
+      });
+    default:
+      return null;
+  }
+}
+
+async function capacityGone(ctx: Context, quote: QuotePayload, nodeIds: readonly string[]): Promise<VolleyError> {
+  const ranks = quote.ranks.flatMap((rank, index) => (nodeIds.includes(rank.nodeId) ? [index] : []));
+  const fresh = await freshQuote(ctx, quote);
+  return new VolleyError("capacity_gone", "Somebody else has taken machines of this quote.", {
+    nextAction:
+      fresh === null ? "Ask for a new quote." : "Reserve with the fresh quote in this answer, if it suits you.",
+    extensions: { ranks, ...(fresh === null ? {} : { quote: fresh }) },
+  });
+}
+
+/** Of the network as it is after what has just been learnt. */
+async function freshQuote(ctx: Context, quote: QuotePayload): Promise<Quote | null> {
+  try {
+    await ctx.market.refresh(ctx);
+    return await createQuote(ctx, quote.wish);
+  } catch (error) {
+    if (isVolleyError(error)) return null;
+    // The refusal stands without it.
+    ctx.logger.warn("no fresh quote could be made for a refused reservation", { error });
+    return null;
+  }
+}

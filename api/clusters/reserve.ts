@@ -1,0 +1,60 @@
+import { type Cluster, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
+import type { Context } from "../context.ts";
+import { sqlState } from "../db/database.ts";
+import { requireStorableText } from "../db/storable-text.ts";
+import { idempotencyRecord } from "../idempotency/key.ts";
+import type { QuotePayload } from "../market/quote-payload.ts";
+import { verifyQuote } from "../market/quote-token.ts";
+import { buildReservation } from "./build-reservation.ts";
+import { clusterSecret } from "./cluster-secret.ts";
+import { requireWalletAddress } from "./require-wallet-address.ts";
+import { reservationRefused } from "./reservation-refused.ts";
+
+type Reserve = Operations["clusters.reserve"];
+
+type Answer =
+  | { readonly outcome: "reserved" }
+  | { readonly outcome: "replayed"; readonly response: { readonly body: string } }
+  | { readonly outcome: "mismatch" };
+
+/**
+ * Claims the quoted machines, all or none, for as long as the payment may take. Everything happens in one round trip
+ * to the database (`api/db/functions/reserve.sql`), where the constraints decide.
+ * @throws {VolleyError} `quote_invalid`, `quote_expired`, `quote_used`, `capacity_gone`, `address_invalid`,
+ * `holds_exceeded`, `invalid_field`, `idempotency_*`
+ */
+export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Promise<OutputOf<Reserve>> {
+  const record = idempotencyRecord(ctx, "clusters.reserve", input);
+  if (record === null) throw new TypeError("reserving requires an Idempotency-Key");
+  requireStorableText(input);
+  if (input.refund_address !== undefined) requireWalletAddress(ctx.settings, input.refund_address);
+  const quote = verifyQuote(input.quote_token, ctx.settings.quoteKeys);
+
+  const { request, cluster, secret } = buildReservation(ctx, input, quote, record);
+  const answer = await claim(ctx, quote, request);
+  switch (answer.outcome) {
+    case "reserved":
+      ctx.hints.notify("tasks");
+      return { ...cluster, secret };
+    case "replayed": {
+      const first: Cluster = JSON.parse(answer.response.body);
+      return { ...first, secret: clusterSecret(ctx.settings, first.id) };
+    }
+    case "mismatch":
+      throw new VolleyError("idempotency_mismatch", "This Idempotency-Key was used for another reservation.", {
+        nextAction: "Send a fresh key for a new reservation; repeat one with its contents unchanged.",
+      });
+  }
+}
+
+async function claim(ctx: Context, quote: QuotePayload, request: object): Promise<Answer> {
+  const sql = ctx.db.$client;
+  try {
+    const [row] = await sql<[{ answer: Answer }]>`
+      SELECT reserve_cluster(${JSON.stringify(request)}::text::jsonb) AS answer`;
+    return row.answer;
+  } catch (error) {
+    const state = sqlState(error);
+    throw state === null ? error : ((await reservationRefused(ctx, quote, state)) ?? error);
+  }
+}
