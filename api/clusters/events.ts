@@ -1,4 +1,4 @@
-import { type Event, type InputOf, type Operations, parseId, toTimestamp } from "@volley/schema";
+import type { Event, InputOf, Operations } from "@volley/schema";
 import { and, asc, eq, gt } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { events } from "../db/tables.ts";
@@ -6,6 +6,7 @@ import type { StreamItem } from "../events/stream.ts";
 import { watchTopic } from "../events/watch-topic.ts";
 import { hasEnded, openCluster } from "./open-cluster.ts";
 import { invalidCursor } from "./stream-positions.ts";
+import { toEventResource } from "./to-event-resource.ts";
 
 type Events = Operations["clusters.events"];
 
@@ -31,7 +32,7 @@ export async function* streamEvents(ctx: Context, input: InputOf<Events>): Async
         .limit(BATCH);
       for (const row of batch) {
         after = row.sequence;
-        yield { id: row.id, data: toEvent(row) };
+        yield { id: row.id, data: toEventResource(row) };
       }
       if (batch.length === BATCH) continue;
       if (ended || !input.follow) return;
@@ -49,15 +50,4 @@ async function sequenceOf(ctx: Context, clusterId: string, eventId: string): Pro
     .where(and(eq(events.clusterId, clusterId), eq(events.id, eventId)));
   if (known === undefined) throw invalidCursor();
   return known.sequence;
-}
-
-function toEvent(row: typeof events.$inferSelect): Event {
-  return {
-    id: parseId("event", row.id),
-    object: "event",
-    type: row.type,
-    cluster_id: parseId("cluster", row.clusterId),
-    created_at: toTimestamp(row.createdAt),
-    data: row.data,
-  };
 }

@@ -1,4 +1,12 @@
-import { decodeCursor, encodeCursor, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
+import {
+  type Cluster,
+  decodeCursor,
+  encodeCursor,
+  type InputOf,
+  type Operations,
+  type OutputOf,
+  VolleyError,
+} from "@volley/schema";
 import { and, desc, eq, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { clusters } from "../db/tables.ts";
@@ -32,11 +40,17 @@ export async function listClusters(ctx: Context, input: InputOf<List>): Promise<
   const last = page.at(-1);
   return {
     data: await toClusterResources(ctx, page),
-    next_cursor:
-      found.length > page.length && last !== undefined
-        ? encodeCursor({ key: String(last.createdAt), id: last.id })
-        : null,
+    next_cursor: found.length > page.length && last !== undefined ? positionAfter(last.createdAt, last.id) : null,
   };
+}
+
+function positionAfter(createdAtMs: number, id: string): string {
+  return encodeCursor({ key: String(createdAtMs), id });
+}
+
+/** The cursor after which the page that begins with the next cluster is asked for. */
+export function clusterCursor(cluster: Cluster): string {
+  return positionAfter(Date.parse(cluster.created_at), cluster.id);
 }
 
 function readCursor(text: string): { createdAtMs: number; id: string } {

@@ -20,7 +20,7 @@ import { startEmbeddedPostgres } from "../local/postgres.ts";
 import { keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
 import { type LocalChain, startChain } from "../local/start-chain.ts";
 import { newMarket } from "../market/market.ts";
-import { openFileSigner } from "../payments/treasury-signer-file.ts";
+import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
 import type { Logger } from "../ports/logger.ts";
 import { readSettings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
@@ -82,13 +82,12 @@ async function openServices(
     random,
     db,
     chain: chain.chain,
-    signer: await openFileSigner({
-      path: treasuryFile,
-      usdcMint: chain.usdcMint,
+    signer: await treasurySignerFromFile(treasuryFile, {
+      mint: chain.usdcMint,
       refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
     }),
     market: newMarket(),
-    suppliers: { agent: agentSupplier(), simulated: simulatedSupplier() },
+    suppliers: { agent: agentSupplier(), simulated: simulatedSupplier({ clock, random }) },
     settings,
     logger,
     metrics: prometheusMetrics(logger),

@@ -7,7 +7,7 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { rpcChainAt } from "../chain/rpc.ts";
 import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
-import { openFileSigner } from "../payments/treasury-signer-file.ts";
+import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 import { serve } from "./serve.ts";
@@ -37,9 +37,8 @@ async function main(): Promise<void> {
     chain: rpcChainAt(settings.solanaRpcUrl, { clock: systemClock }),
     // Without a key this process never signs; refunds wait for one that does.
     signer: treasuryFile
-      ? await openFileSigner({
-          path: treasuryFile,
-          usdcMint: settings.usdcMint,
+      ? await treasurySignerFromFile(treasuryFile, {
+          mint: settings.usdcMint,
           refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
         })
       : null,

@@ -4,9 +4,9 @@ import { type HttpBindings, serve as listen, type ServerType } from "@hono/node-
 import { newApp } from "../app.ts";
 import type { Services } from "../context.ts";
 import { wake } from "../db/database.ts";
+import { DOMAIN } from "../domain.ts";
 import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTaskLoop } from "../jobs/loop.ts";
-import { VERBS } from "../verb-table.ts";
 
 /** Requests that still run when the server stops get this long; streams end at once. */
 const DRAIN_MS = 5_000;
@@ -47,7 +47,7 @@ export async function serve(services: Services, options: { port: number; host: s
   await wake(db, "nodes", "all", now);
   await services.market.refresh(services);
 
-  const app = newApp({ services: () => services, verbs: VERBS, metrics: true, callerAddress });
+  const app = newApp({ services: () => services, domain: DOMAIN, metrics: true, introspection: true, callerAddress });
   const server = listen({ fetch: app.fetch, port: options.port, hostname: options.host });
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);

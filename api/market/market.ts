@@ -13,7 +13,7 @@ export interface Market {
   /** The index as it is. @throws {VolleyError} `unavailable` before it was first loaded */
   readonly index: NetworkIndex;
   /** Whether it has been loaded. */
-  readonly isLoaded: boolean;
+  isLoaded(): boolean;
   /** Reads what has changed since the last time. Calls at the same time share one. */
   refresh(services: Needs): Promise<void>;
   /** Refreshes only when the last refresh is older than the setting: for runtimes without loops. */
@@ -57,9 +57,7 @@ export function newMarket(): Market {
       }
       return index;
     },
-    get isLoaded() {
-      return index !== null;
-    },
+    isLoaded: () => index !== null,
     refresh,
     async ensureFresh(services) {
       const ageMs = services.clock.nowMs() - refreshedAtMs;

@@ -1,0 +1,71 @@
+/** All that the faces need of the domains, in one place: which verb answers which operation, and how a graph loads. */
+
+import { streamEvents } from "./clusters/events.ts";
+import { execInCluster } from "./clusters/exec.ts";
+import { extendCluster } from "./clusters/extend.ts";
+import { getCluster } from "./clusters/get-cluster.ts";
+import { clusterCursor, listClusters } from "./clusters/list-clusters.ts";
+import { loadClusterQuotes, loadClusters } from "./clusters/load-clusters.ts";
+import { eventCursor, loadClusterEvents } from "./clusters/load-events.ts";
+import { loadClusterPayments } from "./clusters/load-payments.ts";
+import { streamLogs } from "./clusters/logs.ts";
+import { reserveCluster } from "./clusters/reserve.ts";
+import { teardownCluster } from "./clusters/teardown.ts";
+import { createQuote } from "./market/create-quote.ts";
+import { getNetwork } from "./market/get-network.ts";
+import { getQuote } from "./market/get-quote.ts";
+import { gpuCursor, listGpus } from "./market/list-gpus.ts";
+import { listOffers, offerCursor } from "./market/list-offers.ts";
+import { createRefund } from "./payments/create-refund.ts";
+import { getPayment } from "./payments/get-payment.ts";
+import { getRefund } from "./payments/get-refund.ts";
+import { enrolNode } from "./supply/enrol-node.ts";
+import { getAssignments } from "./supply/get-assignments.ts";
+import { getNode } from "./supply/get-node.ts";
+import { heartbeatNode } from "./supply/heartbeat-node.ts";
+import { loadNodes } from "./supply/load-nodes.ts";
+import { loadSuppliers } from "./supply/load-suppliers.ts";
+import { reportNode } from "./supply/report-node.ts";
+import { verifyNodeProof } from "./supply/verify-node-proof.ts";
+import type { Domain } from "./verbs.ts";
+
+export const DOMAIN: Domain = {
+  verbs: {
+    "gpus.list": listGpus,
+    "offers.list": listOffers,
+    "network.get": getNetwork,
+    "quotes.create": createQuote,
+    "quotes.get": getQuote,
+    "clusters.reserve": reserveCluster,
+    "clusters.get": getCluster,
+    "clusters.list": listClusters,
+    "clusters.extend": extendCluster,
+    "clusters.teardown": teardownCluster,
+    "clusters.exec": execInCluster,
+    "clusters.logs": streamLogs,
+    "clusters.events": streamEvents,
+    "payments.get": getPayment,
+    "refunds.create": createRefund,
+    "refunds.get": getRefund,
+    "nodes.enrol": enrolNode,
+    "nodes.get": getNode,
+    "nodes.heartbeat": heartbeatNode,
+    "nodes.assignments": getAssignments,
+    "nodes.report": reportNode,
+  },
+  loaders: {
+    clusters: loadClusters,
+    clusterQuotes: loadClusterQuotes,
+    clusterPayments: loadClusterPayments,
+    clusterEvents: loadClusterEvents,
+    nodes: loadNodes,
+    suppliers: loadSuppliers,
+  },
+  cursors: {
+    "gpus.list": gpuCursor,
+    "offers.list": offerCursor,
+    "clusters.list": clusterCursor,
+    events: eventCursor,
+  },
+  authenticateNode: verifyNodeProof,
+};
