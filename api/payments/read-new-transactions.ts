@@ -1,4 +1,4 @@
-import { inArray } from "drizzle-orm";
+import { inArray, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { inboundTransfers, refundAttempts } from "../db/tables.ts";
 import { ChainError, type ChainTransaction, type SignatureInfo } from "../ports/chain.ts";
@@ -8,22 +8,33 @@ import type { TreasuryAccount } from "./verify-transaction.ts";
 const FETCHED_AT_ONCE = 8;
 const LOOKED_UP_AT_ONCE = 1_000;
 
+export interface ReadTransactions {
+  /** The entries that were dealt with, from the first on. */
+  readonly covered: readonly SignatureInfo[];
+  /** Those of them whose transaction could not be read this time. */
+  readonly unread: readonly SignatureInfo[];
+}
+
 /**
  * Reads the listed transactions that we don't know yet, in their order, and writes down what they did.
  * Null from the node means "ask again", never "there is no such payment".
- * @returns the entries whose transaction could not be read this time
+ *
+ * @param readMax so many transactions are read at most; what comes after them is not covered
  */
 export async function readNewTransactions(
   ctx: Context,
   treasury: TreasuryAccount,
   entries: readonly SignatureInfo[],
-): Promise<SignatureInfo[]> {
+  readMax: number,
+): Promise<ReadTransactions> {
   const known = await knownSignatures(ctx, entries);
   const unknown = entries.filter((entry) => !entry.failed && !known.has(entry.signature));
+  const next = unknown[readMax];
+  const covered = next === undefined ? entries : entries.slice(0, entries.indexOf(next));
   const unread: SignatureInfo[] = [];
-  for (let start = 0; start < unknown.length; start += FETCHED_AT_ONCE) {
+  for (let start = 0; start < Math.min(readMax, unknown.length); start += FETCHED_AT_ONCE) {
     ctx.signal.throwIfAborted();
-    const batch = unknown.slice(start, start + FETCHED_AT_ONCE);
+    const batch = unknown.slice(start, Math.min(readMax, start + FETCHED_AT_ONCE));
     const fetched = await Promise.all(batch.map((entry) => fetchTransaction(ctx, entry.signature)));
     for (const [index, entry] of batch.entries()) {
       const transaction = fetched[index];
@@ -31,7 +42,7 @@ export async function readNewTransactions(
       else await processTransaction(ctx, treasury, transaction, "confirmed");
     }
   }
-  return unread;
+  return { covered, unread };
 }
 
 async function fetchTransaction(ctx: Context, signature: string): Promise<ChainTransaction | null> {
@@ -45,7 +56,7 @@ async function fetchTransaction(ctx: Context, signature: string): Promise<ChainT
   }
 }
 
-/** Those whose transfers are in our books, and those that we sent ourselves. */
+/** Those whose transfers are in our books (unless they were dropped: they may land again), and those that we sent. */
 async function knownSignatures(ctx: Context, entries: readonly SignatureInfo[]): Promise<Set<string>> {
   const known = new Set<string>();
   for (let start = 0; start < entries.length; start += LOOKED_UP_AT_ONCE) {
@@ -53,7 +64,9 @@ async function knownSignatures(ctx: Context, entries: readonly SignatureInfo[]):
     const inbound = await ctx.db
       .select({ signature: inboundTransfers.signature })
       .from(inboundTransfers)
-      .where(inArray(inboundTransfers.signature, signatures));
+      .where(inArray(inboundTransfers.signature, signatures))
+      .groupBy(inboundTransfers.signature)
+      .having(sql`bool_and(${inboundTransfers.finality} <> 'dropped')`);
     const sent = await ctx.db
       .select({ signature: refundAttempts.signature })
       .from(refundAttempts)

@@ -19,7 +19,7 @@ const SWEEP = "usdc";
 const BALANCE = "balance";
 /** Of 1,000 signatures each. */
 const PAGES_MAX = 100;
-/** How many transactions one step takes in, so that its progress is kept. */
+/** How many transactions one step reads, so that its progress is kept. */
 const READ_PER_STEP = 500;
 /** How much rarer the whole account is read than a single open payment. */
 const POLLS_PER_SWEEP = 4;
@@ -39,15 +39,14 @@ export async function sweepTreasury(ctx: Context, id: string): Promise<TaskOutco
     commitment: "confirmed",
   });
   if (!complete) ctx.logger.warn("the treasury's history could not be listed whole", { listed: entries.length });
-  const taken = entries.slice(0, READ_PER_STEP);
-  const unread = await readNewTransactions(ctx, treasury, taken);
+  const { covered, unread } = await readNewTransactions(ctx, treasury, entries, READ_PER_STEP);
   await confirmFinality(ctx, treasury);
 
   const nowMs = ctx.clock.nowMs();
   const holding = unread.filter(({ blockTimeSeconds }) => nowMs - (blockTimeSeconds ?? 0) * 1000 < UNREAD_MS_MAX);
-  const position = complete ? lastSafe(taken, holding, await ctx.chain.slot("finalized")) : null;
+  const position = complete ? lastSafe(covered, holding, await ctx.chain.slot("finalized")) : null;
   if (position !== null) await moveCursor(ctx, name, position);
-  const hasMore = taken.length < entries.length && position !== null;
+  const hasMore = covered.length < entries.length && position !== null;
   return { dueAtMs: hasMore ? nowMs : nowMs + POLLS_PER_SWEEP * ctx.settings.chainPollMs };
 }
 

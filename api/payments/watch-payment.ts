@@ -17,6 +17,7 @@ import type { TreasuryAccount } from "./verify-transaction.ts";
 
 /** Of 1,000 signatures each; whoever poisons a reference with more only delays us until the sweep sees the money. */
 const PAGES_MAX = 20;
+const READ_PER_STEP = 2_000;
 /** With fewer transactions than this the whole history is read each time, which no lagging node can mislead. */
 const SKIP_FROM = 20;
 /** A payment that landed just in time is seen a little later. */
@@ -53,9 +54,9 @@ async function scanReference(ctx: Context, treasury: TreasuryAccount, payment: P
     commitment: "confirmed",
   });
   await noteFailures(ctx, payment, entries);
-  const unread = await readNewTransactions(ctx, treasury, entries);
+  const { covered, unread } = await readNewTransactions(ctx, treasury, entries, READ_PER_STEP);
   if (!complete || entries.length < SKIP_FROM) return;
-  const position = lastSafe(entries, unread, await ctx.chain.slot("finalized"));
+  const position = lastSafe(covered, unread, await ctx.chain.slot("finalized"));
   if (position === null) return;
   const scannedUntil = `${position.slot}:${position.signature}`;
   await ctx.db.update(payments).set({ scannedUntil }).where(eq(payments.id, payment.id));

@@ -159,6 +159,15 @@ export async function newMoneyWorld(connectionsMax = 10) {
       send(chain, payer, instructions, options),
     watch: (reservation: Reservation, context: Context = ctx) => watchPayment(context, reservation.paymentId),
     sweep: (context: Context = ctx) => sweepTreasury(context, "usdc"),
+    /** Sweeps until all that has happened is final and in the books. */
+    async catchUp(context: Context = ctx): Promise<void> {
+      world.advance(10);
+      for (let sweeps = 0; sweeps < 100; sweeps++) {
+        const outcome = await sweepTreasury(context, "usdc");
+        if (outcome !== "done" && outcome.dueAtMs > clock.nowMs()) return;
+      }
+      throw new Error("the sweep doesn't come to an end");
+    },
     /** Runs the refund's task until it is done, with slots passing in between. */
     async finishRefund(id: string, context: Context = ctx): Promise<void> {
       await repeat(world, processRefund, id, context);

@@ -1,0 +1,144 @@
+import { eq } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { endCluster } from "../../api/clusters/end-cluster.ts";
+import { lockCluster } from "../../api/clusters/open-cluster.ts";
+import type { Context } from "../../api/context.ts";
+import { chainCursors, clusters, inboundTransfers, leases } from "../../api/db/tables.ts";
+import { auditLedger } from "../../api/ledger/audit-ledger.ts";
+import { balanceOf } from "../../api/ledger/balance-of.ts";
+import { confirmFinality } from "../../api/payments/confirm-finality.ts";
+import { treasuryAccount } from "../../api/payments/treasury-account.ts";
+import type { Chain } from "../../api/ports/chain.ts";
+import type { Reservation } from "../harness/reservation.ts";
+import { type MoneyWorld, newMoneyWorld } from "./world.ts";
+
+const AMOUNT = 5_000_000n;
+
+let world: MoneyWorld;
+beforeAll(async () => {
+  world = await newMoneyWorld();
+});
+afterAll(() => world.close());
+
+const chainThat = (parts: Partial<Chain>): Context => world.with({ chain: { ...world.ctx.chain, ...parts } });
+const rowOf = async (signature: string) => {
+  const [row] = await world.db.select().from(inboundTransfers).where(eq(inboundTransfers.signature, signature));
+  return row;
+};
+
+async function paid(surplus = 0n): Promise<{ reservation: Reservation; signature: string }> {
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT });
+  const signature = await world.pay(await world.wallet(), AMOUNT + surplus, [reservation.reference]);
+  world.advance(1);
+  await world.watch(reservation);
+  return { reservation, signature };
+}
+
+/** A chain from which these transactions are gone. */
+const without = (...gone: string[]): Context =>
+  chainThat({
+    transaction: async (signature, commitment) =>
+      gone.includes(signature) ? null : world.ctx.chain.transaction(signature, commitment),
+    signatureStatus: async (signature) =>
+      gone.includes(signature) ? null : world.ctx.chain.signatureStatus(signature),
+    signaturesForAddress: async (at, options) =>
+      (await world.ctx.chain.signaturesForAddress(at, options)).filter(({ signature }) => !gone.includes(signature)),
+  });
+
+async function confirm(context: Context) {
+  await confirmFinality(context, await treasuryAccount(context.settings));
+}
+
+/** Looks again and again until the transfer counts as gone. */
+async function untilDropped(signature: string) {
+  const context = without(signature);
+  for (let looks = 0; (await rowOf(signature))?.finality !== "dropped"; looks++) {
+    if (looks > 100) throw new Error("it never counted as gone");
+    world.advance(20);
+    await confirm(context);
+  }
+}
+
+describe("a transfer that was seen at confirmed", () => {
+  test("is marked final when the chain says so", async () => {
+    const { signature } = await paid();
+    await confirm(world.ctx);
+    expect(await rowOf(signature)).toMatchObject({ finality: "confirmed" });
+    world.advance(4);
+    await confirm(world.ctx);
+    expect(await rowOf(signature)).toMatchObject({ finality: "finalized" });
+  });
+
+  test("survives a node that doesn't know it for a while", async () => {
+    const { signature } = await paid();
+    const blind = without(signature);
+    for (let looks = 0; looks < 30; looks++) {
+      world.advance(20);
+      // Now and then another node answers.
+      await confirm(looks % 7 === 6 ? chainThat({ transaction: async () => null }) : blind);
+      expect(await rowOf(signature)).toMatchObject({ finality: "confirmed" });
+    }
+    await confirm(world.ctx);
+    expect(await rowOf(signature)).toMatchObject({ finality: "finalized" });
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("and is gone for good is reversed: what it paid for stops and costs nothing", async () => {
+    const { reservation, signature } = await paid(2_000_000n);
+    const nowMs = world.clock.nowMs();
+    await world.db
+      .update(clusters)
+      .set({ status: "running", readyAt: nowMs, endsAt: nowMs + 3_600_000 })
+      .where(eq(clusters.id, reservation.clusterId));
+    await world.db
+      .update(leases)
+      .set({ desired: "running", endsAt: nowMs + 3_600_000 })
+      .where(eq(leases.clusterId, reservation.clusterId));
+    await untilDropped(signature);
+    expect(await world.cluster(reservation)).toMatchObject({
+      status: "stopping",
+      statusReason: "unpaid",
+      bill: { charged: { amount: "0.000000" }, refund: { amount: { amount: "0.000000" } } },
+    });
+    expect(await world.payment(reservation)).toMatchObject({ status: "expired", receivedMicroUsdc: 0n });
+    expect(await balanceOf(world.db, `customer:${reservation.clusterId}`)).toMatchObject({ postedMicroUsdc: 0n });
+
+    // The transaction lands again after all: its money is credit.
+    await world.db.delete(chainCursors);
+    await world.catchUp();
+    expect(await rowOf(signature)).toMatchObject({ finality: "finalized", late: true });
+    expect(await balanceOf(world.db, `customer:${reservation.clusterId}`)).toMatchObject({
+      availableMicroUsdc: AMOUNT + 2_000_000n,
+    });
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("without a reference is reversed too", async () => {
+    const signature = await world.pay(await world.wallet(), 1_000n);
+    world.advance(1);
+    await world.sweep();
+    const before = await balanceOf(world.db, "unallocated:usdc");
+    await untilDropped(signature);
+    const after = await balanceOf(world.db, "unallocated:usdc");
+    expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(1_000n);
+    await world.db.delete(chainCursors);
+    await world.catchUp();
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("and whose cluster has ended and been refunded is the platform's loss, and the books still balance", async () => {
+    const { reservation, signature } = await paid();
+    await world.db.transaction(async (tx) => {
+      const cluster = await lockCluster(tx, reservation.clusterId);
+      if (cluster === null) throw new Error("no cluster");
+      const nowMs = world.clock.nowMs();
+      const refundable = { ...cluster, refundAddress: (await world.wallet()).address };
+      await endCluster(world.ctx, tx, refundable, { status: "failed", reason: "gang_failed", meteredUntilMs: nowMs });
+    });
+    const before = await balanceOf(world.db, "revenue:platform");
+    await untilDropped(signature);
+    const after = await balanceOf(world.db, "revenue:platform");
+    expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(AMOUNT);
+    expect((await auditLedger(world.ctx)).filter((result) => !result.holds)).toEqual([]);
+  });
+});
