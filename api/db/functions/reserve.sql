@@ -47,6 +47,7 @@ BEGIN
     SELECT idempotency_keys.* INTO stored FROM clusters
     JOIN idempotency_keys ON idempotency_keys.scope = (request->>'scope_prefix') || clusters.caller_hash
       AND idempotency_keys.key = request->>'key' AND idempotency_keys.fingerprint = request->>'fingerprint'
+      AND idempotency_keys.scope <> request->>'scope'
     WHERE clusters.quote_id = cluster->>'quote_id';
     IF NOT FOUND THEN RAISE EXCEPTION 'quote_used' USING ERRCODE = 'VR001'; END IF;
     DELETE FROM idempotency_keys WHERE scope = request->>'scope' AND key = request->>'key';
