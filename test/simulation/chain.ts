@@ -9,6 +9,8 @@ import type { SimulatedProcess } from "./process.ts";
 import type { SeededRandom } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 
+/** Decides the keys of every simulated chain: the same mint in all of them. */
+export const CHAIN_SEED = "simulation";
 /** Fewer and longer slots than Solana's, with the same seconds until `finalized` and until a blockhash has expired. */
 const SLOT_MS = 1_000;
 const SLOTS_TO_FINALIZE = 13;
@@ -22,9 +24,9 @@ export class SimulatedChain {
   readonly #random: SeededRandom;
   readonly #genesisSlot: number;
 
-  constructor(seed: string, timeline: Timeline, random: SeededRandom) {
+  constructor(timeline: Timeline, random: SeededRandom) {
     this.#chain = new DevelopmentChain({
-      seed,
+      seed: CHAIN_SEED,
       genesisTimeMs: timeline.nowMs,
       slotsToFinalize: SLOTS_TO_FINALIZE,
       blockhashLifetimeBlocks: BLOCKHASH_LIFETIME_BLOCKS,

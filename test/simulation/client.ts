@@ -8,6 +8,7 @@ export interface ApiRequest {
   readonly body?: unknown;
   readonly secret?: string;
   readonly idempotencyKey?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface ApiResponse {

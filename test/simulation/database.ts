@@ -153,7 +153,8 @@ export class SimulatedDatabase {
       array: real.array,
       typed: real.typed,
       unsafe: (text: string, parameters: never[] = [], options = {}) =>
-        lazily(real.unsafe(text, parameters, options), text, statement),
+        // Prepared, whatever the caller wants: it changes nothing but the time that it takes.
+        lazily(real.unsafe(text, parameters, { ...options, prepare: true }), text, statement),
       begin: (first: unknown, second?: unknown) =>
         this.#begin(process, faults, typeof first === "string" ? first : "", (second ?? first) as Work),
       savepoint: (first: unknown, second?: unknown) => {

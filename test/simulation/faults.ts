@@ -18,6 +18,10 @@ export interface Faults {
   readonly observeLeavesOut: number;
   /** A success that changes nothing. */
   readonly terminateIgnored: number;
+  /** Terminating what is gone is an error. */
+  readonly terminateGoneFails: number;
+  /** A machine that runs is told to be absent. */
+  readonly liesAbsent: number;
   /** Per machine: not in the supplier's list yet, not to be terminated yet, slow, broken, or short-lived. */
   readonly unlistedAtFirst: number;
   readonly stubborn: number;
@@ -25,6 +29,11 @@ export interface Faults {
   readonly failsToStart: number;
   readonly dies: number;
   readonly failsLater: number;
+  /** What a supplier tells may be seconds old. */
+  readonly staleObservation: boolean;
+  /** Per turn of an agent's loops. */
+  readonly agentDies: number;
+  readonly machineLosesPower: number;
   /** The signer's process is away. */
   readonly signerUnavailable: number;
   /** The renter's request never arrives, or arrives and its answer is lost, or it arrives twice. */
@@ -50,12 +59,17 @@ export const NO_FAULTS: Faults = {
   launchErrorButCreated: 0,
   observeLeavesOut: 0,
   terminateIgnored: 0,
+  terminateGoneFails: 0,
+  liesAbsent: 0,
   unlistedAtFirst: 0,
   stubborn: 0,
   slowStart: 0,
   failsToStart: 0,
   dies: 0,
   failsLater: 0,
+  staleObservation: false,
+  agentDies: 0,
+  machineLosesPower: 0,
   signerUnavailable: 0,
   httpLostRequest: 0,
   httpLostResponse: 0,
@@ -89,12 +103,17 @@ export const STORM: Faults = {
   launchErrorButCreated: 0.05,
   observeLeavesOut: 0.03,
   terminateIgnored: 0.1,
+  terminateGoneFails: 0.1,
+  liesAbsent: 0.03,
   unlistedAtFirst: 0.1,
   stubborn: 0.03,
   slowStart: 0.08,
   failsToStart: 0.04,
   dies: 0.05,
   failsLater: 0.03,
+  staleObservation: true,
+  agentDies: 0.006,
+  machineLosesPower: 0.002,
   signerUnavailable: 0.05,
   httpLostRequest: 0.03,
   httpLostResponse: 0.03,

@@ -1,6 +1,8 @@
 /** The machines of a simulation: few and small, so that renters meet on them. */
 import { makeId } from "@volley/schema/ids";
 import type postgres from "postgres";
+import { decodeBase58 } from "../../api/local/chain/bytes.ts";
+import { type ChainKey, deriveKey } from "../../api/local/chain/keys.ts";
 import type { SeededRandom } from "./random.ts";
 
 export const GPUS = ["h100-sxm-80gb", "a100-sxm-80gb", "l4-24gb"] as const;
@@ -9,6 +11,8 @@ export interface SimulatedNode {
   readonly id: string;
   readonly gpu: (typeof GPUS)[number];
   readonly gpus: number;
+  /** The key of the agent that runs on it; null for a machine of a cloud. */
+  readonly agentKey: ChainKey | null;
 }
 
 const SITES = [
@@ -17,11 +21,15 @@ const SITES = [
   { country: "JP", region: "ap-northeast", latitude: 35.7, longitude: 139.7 },
 ] as const;
 
+/** Machines of this model have agents, in runs that have agents at all. */
+const AGENT_GPU = GPUS[2];
+
 /** Writes suppliers and machines. */
 export async function buildNetwork(
   database: postgres.Sql,
   random: SeededRandom,
   nowMs: number,
+  withAgents: boolean,
 ): Promise<SimulatedNode[]> {
   const suppliers = [0, 1].map((index) => ({
     id: makeId("supplier", nowMs, random.bytes(10)),
@@ -30,13 +38,15 @@ export async function buildNetwork(
     created_at: nowMs,
   }));
   await database`INSERT INTO suppliers ${database(suppliers)}`;
-  const rows = GPUS.flatMap((gpu) =>
+  const machines = GPUS.flatMap((gpu) =>
     Array.from({ length: random.whole(2, 3) }, () => {
       const gpus = random.pick([2, 4, 8]);
-      return {
+      const agentKey = withAgents && gpu === AGENT_GPU ? deriveKey(`${random.whole(0, 2 ** 31)}`, "agent") : null;
+      const row = {
         id: makeId("node", nowMs, random.bytes(10)),
         supplier_id: random.pick(suppliers).id,
-        adapter: "simulated",
+        adapter: agentKey === null ? "simulated" : "agent",
+        public_key: agentKey === null ? null : Buffer.from(decodeBase58(agentKey.address)).toString("base64url"),
         gpu,
         gpus_total: gpus,
         gpus_free: gpus,
@@ -51,8 +61,14 @@ export async function buildNetwork(
         status: "online",
         created_at: nowMs,
       };
+      return { row, agentKey };
     }),
   );
+  const rows = machines.map(({ row }) => row);
   await database`INSERT INTO nodes ${database(rows)}`;
-  return rows.map(({ id, gpu, gpus_total }) => ({ id, gpu, gpus: gpus_total }));
+  const sessions = rows
+    .filter((row) => row.adapter === "agent")
+    .map(({ id }) => ({ node_id: id, last_seen_at: nowMs }));
+  if (sessions.length > 0) await database`INSERT INTO node_sessions ${database(sessions)}`;
+  return machines.map(({ row: { id, gpu, gpus_total }, agentKey }) => ({ id, gpu, gpus: gpus_total, agentKey }));
 }

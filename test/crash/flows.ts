@@ -1,0 +1,21 @@
+/** The flows whose every call is hit once. Each is one rental by a renter with a fixed character. */
+import type { Character } from "../simulation/renter.ts";
+
+const PLAIN: Character = {
+  gpu: "h100-sxm-80gb",
+  nodes: 2,
+  gpusPerNode: 1,
+  durationSeconds: 60,
+  paying: "exact",
+  using: "tearsDownEarly",
+  refundTo: "wallet",
+  doubleClicks: false,
+};
+
+export const FLOWS: Readonly<Record<string, Character>> = {
+  "reserve, pay, provision, tear down, refund": PLAIN,
+  "extend, pay for it, run to the end": { ...PLAIN, nodes: 1, using: "extends" },
+  "reserve and never pay": { ...PLAIN, nodes: 1, paying: "never" },
+  "pay too late, then ask for the credit": { ...PLAIN, nodes: 1, paying: "late", refundTo: "creditThenRefund" },
+  "tear down while the gang starts": { ...PLAIN, using: "tearsDownWhileStarting", refundTo: "creditThenRefund" },
+};

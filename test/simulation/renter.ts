@@ -1,0 +1,381 @@
+/** One renter and one rental, from quote to the last refund, with a temper drawn from the seed. */
+import { isDeepStrictEqual } from "node:util";
+import { parseUsdc } from "@volley/schema/money";
+import type { Cluster, ClusterExtension } from "@volley/schema/resources/cluster";
+import type { Quote } from "@volley/schema/resources/market";
+import type { Payment, Refund } from "@volley/schema/resources/payment";
+import { ApiProblem, Client, GaveUp } from "./client.ts";
+import { GPUS } from "./network.ts";
+import type { SeededRandom } from "./random.ts";
+import { Wallet } from "./wallet.ts";
+import type { World } from "./world.ts";
+
+const PURSE_MICRO_USDC = 1_000_000_000n;
+const DOUBLE_CLICKS = 50;
+
+export const PAYING = {
+  exact: 10,
+  inTwoParts: 2,
+  short: 2,
+  over: 2,
+  twice: 1,
+  late: 2,
+  tooLate: 1,
+  wrongMintFirst: 1,
+  failedFirst: 1,
+  poisonFirst: 1,
+  withForeignReference: 1,
+  withoutReferenceFirst: 1,
+  never: 1,
+} as const;
+export type Paying = keyof typeof PAYING;
+
+export const USING = {
+  tearsDownEarly: 6,
+  untilEnd: 3,
+  extends: 3,
+  extendsUnpaid: 1,
+  vanishes: 2,
+  tearsDownAtOnce: 2,
+  tearsDownWhileStarting: 2,
+} as const;
+export type Using = keyof typeof USING;
+
+export interface Character {
+  readonly gpu: string;
+  readonly nodes: number;
+  readonly gpusPerNode: number;
+  readonly durationSeconds: number;
+  readonly paying: Paying;
+  readonly using: Using;
+  readonly refundTo: "wallet" | "freshWallet" | "credit" | "creditThenRefund";
+  readonly doubleClicks: boolean;
+}
+
+export function drawCharacter(random: SeededRandom): Character {
+  return {
+    gpu: random.pick(GPUS),
+    nodes: random.pick([1, 1, 1, 2, 2, 3]),
+    gpusPerNode: random.pick([1, 1, 2]),
+    durationSeconds: random.whole(60, 400),
+    paying: random.weighted(PAYING),
+    using: random.weighted(USING),
+    refundTo: random.weighted({ wallet: 4, freshWallet: 2, credit: 1, creditThenRefund: 2 }),
+    doubleClicks: random.chance(0.08),
+  };
+}
+
+/** What this renter sent to the treasury; `payment` is the reference that it must count for. */
+export interface Sent {
+  readonly signature: string;
+  readonly reference: string | null;
+  readonly amountMicroUsdc: bigint;
+}
+
+export class Renter {
+  readonly name: string;
+  readonly character: Character;
+  readonly sent: Sent[] = [];
+  readonly wallet: Wallet;
+  readonly refundAddress: string;
+  /** Null until the answer to the reservation came. */
+  cluster: Cluster | null = null;
+  secret: string | null = null;
+  quotedMicroUsdc = 0n;
+  outcome = "unfinished";
+  readonly #world: World;
+  readonly #random: SeededRandom;
+  readonly #client: Client;
+  readonly #freshWallet: Wallet;
+  #keys = 0;
+
+  constructor(name: string, world: World, character: Character) {
+    const treasury = world.settings.treasuryAddress;
+    this.name = name;
+    this.character = character;
+    this.#world = world;
+    this.#random = world.random.stream(name);
+    this.#client = new Client(world.networkFor(name), world.timeline);
+    this.wallet = new Wallet(`${world.seed}/${name}`, world.chain, treasury);
+    this.#freshWallet = new Wallet(`${world.seed}/${name}/fresh`, world.chain, treasury);
+    this.refundAddress = (character.refundTo === "freshWallet" ? this.#freshWallet : this.wallet).address;
+  }
+
+  /** Lives through the rental; never rejects. */
+  async run(): Promise<void> {
+    try {
+      this.wallet.fund(PURSE_MICRO_USDC);
+      this.outcome = await this.#rent();
+    } catch (error) {
+      if (error instanceof ApiProblem) this.outcome = `refused: ${error.problem.code}`;
+      else if (error instanceof GaveUp) this.outcome = "gave up";
+      else throw error;
+    }
+    this.#world.timeline.note(`${this.name} is done: ${this.outcome}`);
+  }
+
+  /** The renter's cluster as the API tells it now. */
+  async look(): Promise<Cluster> {
+    return await this.#get<Cluster>(`/v1/clusters/${this.#id}`);
+  }
+
+  get #id(): string {
+    if (this.cluster === null) throw new Error("there is no cluster yet");
+    return this.cluster.id;
+  }
+
+  async #rent(): Promise<string> {
+    await this.#reserve();
+    const { paying, using } = this.character;
+    if (using === "tearsDownAtOnce" && this.#random.chance(0.5)) return await this.#tearDown();
+    await this.#pay(paying);
+    if (using === "tearsDownWhileStarting") {
+      await this.#sleepSeconds(1, 20);
+      return await this.#tearDown();
+    }
+    const running = await this.#waitFor((now) => now.status !== "awaiting_payment" && now.status !== "provisioning");
+    if (running === null || running.status !== "running") return await this.#settle();
+    return await this.#use(using);
+  }
+
+  async #reserve(): Promise<void> {
+    const { gpu, nodes, gpusPerNode, durationSeconds, refundTo, doubleClicks } = this.character;
+    const quote = await this.#client.send<Quote>({
+      method: "POST",
+      path: "/v1/quotes",
+      body: { gpu, nodes, gpus_per_node: gpusPerNode, duration_seconds: durationSeconds },
+    });
+    this.quotedMicroUsdc = parseUsdc(quote.total.amount);
+    const gives = refundTo === "wallet" || refundTo === "freshWallet";
+    const request = {
+      method: "POST" as const,
+      path: "/v1/clusters",
+      idempotencyKey: this.#newKey(),
+      body: { quote_token: quote.token, ...(gives ? { refund_address: this.refundAddress } : {}) },
+    };
+    const clicks = doubleClicks ? DOUBLE_CLICKS : 1;
+    const answers = await this.#all(clicks, () => this.#client.send<Cluster>(request));
+    const [cluster] = answers;
+    if (cluster === undefined) throw new GaveUp("reserve");
+    for (const other of answers) this.#expectSame("reserve", cluster, other);
+    if (cluster.secret === null) return this.#fail("an anonymous reservation answers with its secret", cluster.id);
+    if (cluster.total.amount !== quote.total.amount) {
+      this.#fail("a reservation costs exactly what was quoted", `${cluster.id}: ${cluster.total.amount}`);
+    }
+    this.cluster = cluster;
+    this.secret = cluster.secret;
+  }
+
+  async #pay(paying: Paying): Promise<void> {
+    const payment = this.cluster?.payment;
+    if (payment === undefined || paying === "never") return;
+    const due = parseUsdc(payment.amount.amount);
+    const { reference } = payment.solana_pay;
+    const some = (): bigint => 1n + BigInt(Math.floor(this.#random.fraction() * Number(due - 1n)));
+    await this.#sleepSeconds(0, 10);
+    switch (paying) {
+      case "exact":
+        return this.#send(due, reference);
+      case "inTwoParts": {
+        const first = some();
+        this.#send(first, reference);
+        await this.#sleepSeconds(0, 30);
+        return this.#send(due - first, reference);
+      }
+      case "short":
+        return this.#send(due - 1n, reference);
+      case "over":
+        return this.#send(due + some(), reference);
+      case "twice":
+        this.#send(due, reference);
+        await this.#sleepSeconds(0, 60);
+        return this.#send(due, reference);
+      case "late":
+        await this.#sleepSeconds(80, 110);
+        return this.#send(due, reference);
+      case "tooLate":
+        await this.#sleepSeconds(200, 500);
+        return this.#send(due, reference);
+      case "wrongMintFirst":
+        this.wallet.payWithOtherMint({ amountMicroUsdc: due, references: [reference] });
+        await this.#sleepSeconds(1, 20);
+        return this.#send(due, reference);
+      case "failedFirst":
+        this.wallet.payAndFail([reference]);
+        await this.#sleepSeconds(0, 5);
+        return this.#send(due, reference);
+      case "poisonFirst":
+        for (let index = 0; index < 5; index++) {
+          if (this.#random.chance(0.5)) this.wallet.payAndFail([reference]);
+          else this.#send(1n, reference);
+        }
+        return this.#send(due, reference);
+      case "withForeignReference":
+        return this.#payBesides(due, reference);
+      case "withoutReferenceFirst":
+        this.#send(due, null);
+        await this.#sleepSeconds(0, 10);
+        return this.#send(due, reference);
+    }
+  }
+
+  /** One transfer that names two payments of Volley's: it counts for the first. */
+  #payBesides(due: bigint, reference: string): void {
+    const other = this.#world.renters.find((renter) => renter !== this && renter.cluster !== null);
+    const foreign = other?.cluster?.payment.solana_pay.reference;
+    const references = foreign === undefined ? [reference] : [reference, foreign];
+    const { signature } = this.wallet.pay([{ amountMicroUsdc: due, references }]);
+    this.sent.push({ signature, reference, amountMicroUsdc: due });
+  }
+
+  #send(amountMicroUsdc: bigint, reference: string | null): void {
+    const references = reference === null ? [] : [reference];
+    const { signature } = this.wallet.pay([{ amountMicroUsdc, references }]);
+    this.sent.push({ signature, reference, amountMicroUsdc });
+    this.#world.timeline.note(`${this.name} pays ${amountMicroUsdc} for ${reference ?? "nothing"}`);
+  }
+
+  async #use(using: Using): Promise<string> {
+    const { durationSeconds } = this.character;
+    switch (using) {
+      case "extends":
+      case "extendsUnpaid":
+        await this.#sleepSeconds(1, Math.floor(durationSeconds / 2));
+        await this.#extend(using === "extends");
+        if (this.#random.chance(0.5)) await this.#sleepSeconds(1, durationSeconds);
+        else return await this.#settle();
+        return await this.#tearDown();
+      case "vanishes":
+        return "vanished";
+      case "untilEnd":
+        return await this.#settle();
+      default:
+        await this.#sleepSeconds(0, durationSeconds);
+        return await this.#tearDown();
+    }
+  }
+
+  async #extend(pays: boolean): Promise<void> {
+    try {
+      const extension = await this.#client.send<ClusterExtension>({
+        method: "POST",
+        path: `/v1/clusters/${this.#id}/extend`,
+        secret: this.#secret,
+        idempotencyKey: this.#newKey(),
+        body: { duration_seconds: this.#random.whole(60, 300) },
+      });
+      const payment: Payment | null = extension.payment;
+      if (payment === null || !pays) return;
+      await this.#sleepSeconds(0, 10);
+      this.#send(parseUsdc(payment.missing.amount), payment.solana_pay.reference);
+    } catch (error) {
+      // The cluster may have ended in the meantime.
+      if (!(error instanceof ApiProblem) && !(error instanceof GaveUp)) throw error;
+    }
+  }
+
+  async #tearDown(): Promise<string> {
+    const clicks = this.character.doubleClicks ? DOUBLE_CLICKS : 1;
+    const key = this.#newKey();
+    const answers = await this.#all(clicks, () =>
+      this.#client.send<Cluster>({
+        method: "DELETE",
+        path: `/v1/clusters/${this.#id}`,
+        secret: this.#secret,
+        idempotencyKey: key,
+      }),
+    );
+    const [first] = answers;
+    for (const other of answers) if (first !== undefined) this.#expectSame("teardown", first, other);
+    return await this.#settle();
+  }
+
+  /** Waits for the end, and for the money. */
+  async #settle(): Promise<string> {
+    const ended = await this.#waitFor((now) => ["stopped", "expired", "failed"].includes(now.status));
+    if (ended === null) return "gave up waiting";
+    if (this.character.refundTo === "creditThenRefund") await this.#claimCredit();
+    return ended.status_reason === null ? ended.status : `${ended.status}: ${ended.status_reason}`;
+  }
+
+  async #claimCredit(): Promise<void> {
+    await this.#sleepSeconds(1, 60);
+    const clicks = this.#random.chance(0.3) ? 3 : 1;
+    await this.#all(clicks, () =>
+      this.#client.send<Refund>({
+        method: "POST",
+        path: "/v1/refunds",
+        secret: this.#secret,
+        // Different keys on purpose: two clicks of two windows.
+        idempotencyKey: this.#newKey(),
+        body: { cluster_id: this.#id, to: this.refundAddress },
+      }),
+    );
+  }
+
+  async #waitFor(done: (now: Cluster) => boolean): Promise<Cluster | null> {
+    let last: Cluster["status"] = "awaiting_payment";
+    for (let waits = 0; waits < 200; waits++) {
+      const now = await this.look();
+      if (ORDER[now.status] < ORDER[last]) this.#fail("a cluster's status only goes on", `${last} → ${now.status}`);
+      last = now.status;
+      if (done(now)) return now;
+      await this.#sleepSeconds(3, 12);
+    }
+    return null;
+  }
+
+  /** Answers of those that got one; refusals and lost answers are left out. */
+  async #all<Answer>(clicks: number, click: () => Promise<Answer>): Promise<Answer[]> {
+    const results = await Promise.allSettled(Array.from({ length: clicks }, click));
+    const unexpected = results.find(
+      (result) =>
+        result.status === "rejected" && !(result.reason instanceof ApiProblem) && !(result.reason instanceof GaveUp),
+    );
+    if (unexpected?.status === "rejected") throw unexpected.reason;
+    const answers = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    const [first] = results;
+    if (answers.length === 0 && clicks === 1 && first?.status === "rejected" && first.reason instanceof ApiProblem) {
+      if (first.reason.problem.code !== "cluster_ended" && first.reason.problem.code !== "nothing_to_refund") {
+        throw first.reason;
+      }
+    }
+    return answers;
+  }
+
+  async #get<Answer>(path: string): Promise<Answer> {
+    return await this.#client.send<Answer>({ method: "GET", path, secret: this.#secret });
+  }
+
+  get #secret(): string {
+    if (this.secret === null) throw new Error("there is no secret yet");
+    return this.secret;
+  }
+
+  #newKey(): string {
+    return `${this.name}-${++this.#keys}`;
+  }
+
+  #expectSame(what: string, one: Cluster, other: Cluster): void {
+    if (isDeepStrictEqual(one, other)) return;
+    this.#fail("a repeated request gets the same answer", `${what} ${one.id} ${other.id}`);
+  }
+
+  #fail(rule: string, detail: string): void {
+    this.#world.fail(rule, `${this.name}: ${detail}`);
+  }
+
+  async #sleepSeconds(least: number, most: number): Promise<void> {
+    await this.#world.timeline.sleep(this.#random.whole(least * 1000, most * 1000));
+  }
+}
+
+const ORDER: Readonly<Record<Cluster["status"], number>> = {
+  awaiting_payment: 0,
+  provisioning: 1,
+  running: 2,
+  stopping: 3,
+  stopped: 4,
+  expired: 4,
+  failed: 4,
+};

@@ -1,0 +1,227 @@
+/**
+ * What must hold when everything has come to rest: asked of the chain, of the machines and of the API first, and of
+ * the database last, so that Volley's own books are checked against what really happened.
+ */
+import { parseUsdc } from "@volley/schema/money";
+import type { Cluster } from "@volley/schema/resources/cluster";
+import { associatedTokenAddress } from "../../api/local/chain/keys.ts";
+import type { TransactionRecord } from "../../api/local/chain/transaction-history.ts";
+import type { Renter } from "./renter.ts";
+import type { World } from "./world.ts";
+
+/** A machine may have failed unseen for so long before the meter stopped: storms hide machines from us. */
+const METER_GRACE_MS = 150_000;
+
+/** Unfinished business; a run is at rest when there is none. Each statement gives one text per item. */
+const UNFINISHED = `
+  SELECT 'cluster ' || id || ' is ' || status FROM clusters WHERE status NOT IN ('stopped', 'expired', 'failed')
+  UNION ALL SELECT 'lease ' || id || ' has its machine' FROM leases WHERE released_at IS NULL
+  UNION ALL SELECT 'payment ' || id || ' is ' || status FROM payments WHERE status NOT IN ('settled', 'expired')
+  UNION ALL SELECT 'refund ' || id || ' is ' || status FROM refunds WHERE status <> 'finalized'
+  UNION ALL SELECT 'transfer ' || signature || ' is ' || finality FROM inbound_transfers WHERE finality = 'confirmed'
+  UNION ALL SELECT 'hold ' || id || ' is open' FROM transfers AS hold WHERE kind = 'pending' AND NOT EXISTS (
+    SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void'))
+  UNION ALL SELECT 'account ' || id || ' is not empty' FROM accounts
+    WHERE kind IN ('escrow', 'refund') AND credits_posted <> debits_posted
+  UNION ALL SELECT 'machine ' || id || ' has ' || gpus_free || ' of ' || gpus_total FROM nodes WHERE gpus_free <> gpus_total`;
+
+export async function unfinished(world: World): Promise<string[]> {
+  const found = await world.database.direct.unsafe<{ item: string }[]>(
+    `SELECT item FROM (${UNFINISHED}) AS found(item)`,
+  );
+  return [
+    ...found.map(({ item }) => item),
+    ...world.machines.alive.map((machine) => `machine of ${machine.leaseId} runs`),
+    ...(await missingInbound(world)).map((signature) => `transfer ${signature} is not recorded`),
+  ];
+}
+
+/** Everything that moved USDC of the treasury, as the chain has it. */
+interface Movement {
+  readonly signature: string;
+  /** Positive: into the treasury. */
+  readonly microUsdc: bigint;
+  /** Token accounts that gained. */
+  readonly to: readonly string[];
+}
+
+function movements(world: World): Movement[] {
+  const chain = world.chain.now;
+  const treasury = associatedTokenAddress(world.settings.treasuryAddress, chain.usdcMint);
+  return chain.state.history.all.flatMap((record) => {
+    const microUsdc = change(record, treasury);
+    if (record.execution.err !== null || microUsdc === 0n) return [];
+    const to = record.keys.filter((key) => change(record, key) > 0n);
+    return [{ signature: record.signature, microUsdc, to }];
+  });
+}
+
+function change(record: TransactionRecord, account: string): bigint {
+  const index = record.keys.indexOf(account);
+  const held = (balances: TransactionRecord["preTokenBalances"]) =>
+    BigInt(balances.find((balance) => balance.accountIndex === index)?.uiTokenAmount.amount ?? 0);
+  return index === -1 ? 0n : held(record.postTokenBalances) - held(record.preTokenBalances);
+}
+
+async function missingInbound(world: World): Promise<string[]> {
+  const rows = await world.database.direct<{ signature: string }[]>`SELECT signature FROM inbound_transfers`;
+  const recorded = new Set(rows.map((row) => row.signature));
+  return movements(world)
+    .filter(({ signature, microUsdc }) => microUsdc > 0n && !recorded.has(signature))
+    .map(({ signature }) => signature);
+}
+
+/** @param views each renter's cluster as the API tells it at rest */
+export async function checkSettled(world: World, views: ReadonlyMap<Renter, Cluster>): Promise<void> {
+  const moved = movements(world);
+  await checkInbound(world, moved);
+  await checkOutbound(world, moved);
+  await checkTotals(world, moved);
+  for (const [renter, cluster] of views) await checkRental(world, renter, cluster, moved);
+}
+
+/** Every USDC that reached us is one row, for the payment that its sender meant. */
+async function checkInbound(world: World, moved: readonly Movement[]): Promise<void> {
+  const rows = await world.database.direct<{ signature: string; amount: string; reference: string | null }[]>`
+    SELECT signature, sum(inbound_transfers.amount_micro_usdc)::text AS amount, max(reference) AS reference
+    FROM inbound_transfers LEFT JOIN payments ON payments.id = payment_id
+    WHERE finality <> 'dropped' GROUP BY signature`;
+  const recorded = new Map(rows.map((row) => [row.signature, row]));
+  for (const { signature, microUsdc } of moved) {
+    if (microUsdc > 0n && BigInt(recorded.get(signature)?.amount ?? 0) !== microUsdc) {
+      world.fail("every transfer into the treasury is recorded once", `${signature}: ${microUsdc}`);
+    }
+  }
+  const sent = world.renters.flatMap((renter) => renter.sent);
+  if (rows.length !== sent.length) {
+    world.fail("nothing is recorded that was not sent", `${rows.length} rows, ${sent.length} transfers`);
+  }
+  for (const { signature, reference } of sent) {
+    const row = recorded.get(signature);
+    if (row !== undefined && row.reference !== reference) {
+      world.fail("a transfer counts for the payment that it names", `${signature}: ${row.reference}, not ${reference}`);
+    }
+  }
+}
+
+/** Every USDC that left is one refund, sent once. */
+async function checkOutbound(world: World, moved: readonly Movement[]): Promise<void> {
+  const rows = await world.database.direct<{ id: string; signature: string; amount: string; to: string }[]>`
+    SELECT id, signature, amount_micro_usdc::text AS amount, to_address AS "to" FROM refunds WHERE status = 'finalized'`;
+  const outbound = new Map(moved.filter(({ microUsdc }) => microUsdc < 0n).map((each) => [each.signature, each]));
+  for (const refund of rows) {
+    const movement = outbound.get(refund.signature);
+    const to = associatedTokenAddress(refund.to, world.chain.now.usdcMint);
+    if (movement === undefined || -movement.microUsdc !== BigInt(refund.amount) || !movement.to.includes(to)) {
+      world.fail("a finalized refund is on chain, to its address and in full", refund.id);
+    }
+    outbound.delete(refund.signature);
+  }
+  for (const { signature, microUsdc } of outbound.values()) {
+    world.fail("nothing leaves the treasury but refunds, each once", `${signature}: ${-microUsdc}`);
+  }
+}
+
+async function checkTotals(world: World, moved: readonly Movement[]): Promise<void> {
+  const [sums] = await world.database.direct<{ chain: string; earned: string; charged: string; refunding: string }[]>`
+    WITH balances AS (
+      SELECT accounts.kind, sum(CASE WHEN credit_account = accounts.id THEN amount_micro_usdc
+                                     ELSE -amount_micro_usdc END) AS balance
+      FROM accounts JOIN transfers ON accounts.id IN (credit_account, debit_account)
+      WHERE transfers.kind IN ('posted', 'post') GROUP BY accounts.kind
+    ) SELECT
+      coalesce((SELECT -balance FROM balances WHERE kind = 'chain'), 0)::text AS chain,
+      coalesce((SELECT sum(balance) FROM balances WHERE kind IN ('supplier', 'revenue')), 0)::text AS earned,
+      coalesce((SELECT sum(((bill->'charged'->>'amount')::numeric * 1000000)::bigint) FROM clusters), 0)::text AS charged,
+      coalesce((SELECT balance FROM balances WHERE kind = 'refund'), 0)::text AS refunding`;
+  const onChain = moved.reduce((sum, { microUsdc }) => sum + microUsdc, 0n);
+  if (BigInt(sums?.chain ?? 0) !== onChain) {
+    world.fail("the chain holds what the ledger says", `chain ${onChain}, ledger ${sums?.chain}`);
+  }
+  if (sums?.earned !== sums?.charged) {
+    world.fail("what is charged is earned", `charged ${sums?.charged}, earned ${sums?.earned}`);
+  }
+  if (sums?.refunding !== "0") world.fail("nothing is on its way at rest", `${sums?.refunding}`);
+}
+
+/** Paid = charged + refunded + credit, by the chain and by what the renter is told. */
+async function checkRental(world: World, renter: Renter, cluster: Cluster, moved: readonly Movement[]): Promise<void> {
+  const { bill } = cluster;
+  if (bill === null) return world.fail("an ended cluster has its bill", cluster.id);
+  const references = await referencesOf(world, cluster.id);
+  const paid = world.renters
+    .flatMap((each) => each.sent)
+    .filter(({ reference }) => reference !== null && references.has(reference))
+    .reduce((sum, { amountMicroUsdc }) => sum + amountMicroUsdc, 0n);
+  const refundAccount = associatedTokenAddress(renter.refundAddress, world.chain.now.usdcMint);
+  const refunded = moved
+    .filter(({ microUsdc, to }) => microUsdc < 0n && to.includes(refundAccount))
+    .reduce((sum, { microUsdc }) => sum - microUsdc, 0n);
+  const charged = parseUsdc(bill.charged.amount);
+  const credit = parseUsdc(cluster.credit.amount);
+  if (paid !== charged + refunded + credit) {
+    world.fail(
+      "paid = charged + refunded + credit",
+      `${cluster.id}: ${paid} ≠ ${charged} + ${refunded} + ${credit} (${JSON.stringify(renter.character)})`,
+    );
+  }
+  if (renter.character.refundTo === "wallet" && credit !== 0n && cluster.status !== "expired") {
+    await checkLeftCredit(world, cluster, credit);
+  }
+  await checkMeter(world, cluster, charged);
+}
+
+async function referencesOf(world: World, clusterId: string): Promise<Set<string>> {
+  const rows = await world.database.direct<{ reference: string }[]>`
+    SELECT reference FROM payments WHERE cluster_id = ${clusterId}`;
+  return new Set(rows.map((row) => row.reference));
+}
+
+/** With a refund address, what came before the end was sent there; only later money may be credit. */
+async function checkLeftCredit(world: World, cluster: Cluster, credit: bigint): Promise<void> {
+  const [late] = await world.database.direct<{ amount: string }[]>`
+    SELECT coalesce(sum(inbound_transfers.amount_micro_usdc), 0)::text AS amount
+    FROM inbound_transfers JOIN payments ON payments.id = payment_id JOIN clusters ON clusters.id = cluster_id
+    WHERE cluster_id = ${cluster.id} AND inbound_transfers.created_at >= clusters.metered_until`;
+  if (credit > BigInt(late?.amount ?? 0)) {
+    world.fail("unused money goes to the refund address", `${cluster.id} keeps ${credit}`);
+  }
+}
+
+/** Billed seconds ≤ leased seconds, ≤ seconds in which the machines were really up; and the price is the quoted one. */
+async function checkMeter(world: World, cluster: Cluster, charged: bigint): Promise<void> {
+  const leases = await world.database.direct<
+    {
+      id: string;
+      rank: number;
+      gpus: number;
+      rate: string;
+      fee_bps: number;
+      from_ms: string;
+      until_ms: string;
+      leased: number;
+    }[]
+  >`
+    SELECT leases.id, rank, gpus, rate_micro_usdc_per_gpu_hour::text AS rate, fee_bps,
+           coalesce(clusters.ready_at, metered_until)::text AS from_ms, metered_until::text AS until_ms,
+           duration_seconds AS leased
+    FROM leases JOIN clusters ON clusters.id = cluster_id WHERE cluster_id = ${cluster.id}`;
+  let exact = 0;
+  for (const lease of leases) {
+    const seconds = cluster.bill?.billed_seconds.find(({ rank }) => rank === lease.rank)?.seconds ?? -1;
+    const [fromMs, untilMs] = [Number(lease.from_ms), Number(lease.until_ms)];
+    const upMs = world.machines.upMs(lease.id, fromMs, untilMs);
+    const label = `${cluster.id} rank ${lease.rank}: ${seconds} s`;
+    if (seconds !== Math.max(0, Math.min(lease.leased, Math.floor((untilMs - fromMs) / 1000)))) {
+      world.fail("billed seconds are the metered ones", `${label} of ${untilMs - fromMs} ms`);
+    }
+    if (seconds * 1000 > upMs + METER_GRACE_MS) world.fail("billed seconds were delivered", `${label}, up ${upMs} ms`);
+    exact += (Number(lease.rate) * lease.gpus * seconds) / 3600;
+  }
+  exact *= 1 + (leases[0]?.fee_bps ?? 0) / 10_000;
+  if (Number(charged) > exact + 1 || Number(charged) < exact - 2 * leases.length - 2) {
+    world.fail("the charge is the metered time at the quoted rates", `${cluster.id}: ${charged}, exactly ${exact}`);
+  }
+  const isFree = cluster.status === "failed" || cluster.status === "expired" || cluster.ready_at === null;
+  if (isFree && charged !== 0n) world.fail("a cluster that never ran costs nothing", cluster.id);
+}

@@ -1,0 +1,55 @@
+/** What all runs share: a Postgres that nobody else uses, and the treasury's signer with its key in a file. */
+import { createHash } from "node:crypto";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createKeyPairSignerFromPrivateKeyBytes } from "@solana/kit";
+import { migrateDatabase } from "../../api/db/migrate.ts";
+import { decodeBase58 } from "../../api/local/chain/bytes.ts";
+import { deriveKey } from "../../api/local/chain/keys.ts";
+import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
+import { treasurySignerFromFile } from "../../api/payments/treasury-signer-file.ts";
+import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
+import { CHAIN_SEED } from "./chain.ts";
+import { SimulatedDatabase } from "./database.ts";
+import { orderWebCrypto } from "./quiescence.ts";
+
+const FLAGS = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovacuum=off", "jit=off"];
+
+export interface Stage {
+  readonly database: SimulatedDatabase;
+  readonly signer: TreasurySigner;
+}
+
+/** Equal statements must meet equal pages, or a seed would not replay: so nobody else may use this Postgres. */
+export async function openStage(): Promise<Stage & AsyncDisposable> {
+  orderWebCrypto();
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "volley-simulation-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  // The server runs as another user when we are root.
+  await chmod(folder, 0o755);
+  const server = await startEmbeddedPostgres(folder, {
+    persistent: false,
+    flags: FLAGS.flatMap((flag) => ["-c", flag]),
+  });
+  stack.defer(() => server.stop());
+  await migrateDatabase(server.url);
+  const database = new SimulatedDatabase(server.url);
+  stack.defer(() => database.close());
+  const signer = await treasurySignerFromFile(await treasuryFile(folder), {
+    mint: deriveKey(CHAIN_SEED, "usdc mint").address,
+    refundMaxMicroUsdc: 10n ** 12n,
+  });
+  const opened = stack.move();
+  return { database, signer, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** The same wallet in every run, in the format of solana-keygen. */
+async function treasuryFile(folder: string): Promise<string> {
+  const secret = createHash("sha256").update("treasury of the simulation").digest();
+  const { address } = await createKeyPairSignerFromPrivateKeyBytes(Uint8Array.from(secret));
+  const file = join(folder, "treasury.json");
+  await writeFile(file, JSON.stringify([...secret, ...decodeBase58(address)]), { mode: 0o600 });
+  return file;
+}

@@ -1,0 +1,244 @@
+/** Everything of one run: time, chain, machines, database, and the server's processes that die and come back. */
+import type { Settings } from "../../api/settings.ts";
+import { readSettings } from "../../api/settings.ts";
+import { Agent } from "./agent.ts";
+import { checkAlways, type Violation } from "./always.ts";
+import { SimulatedChain } from "./chain.ts";
+import type { ApiRequest, ApiResponse, Network } from "./client.ts";
+import { Cloud } from "./cloud.ts";
+import type { SimulatedDatabase } from "./database.ts";
+import { type Faults, NO_FAULTS } from "./faults.ts";
+import { Machines } from "./machines.ts";
+import { buildNetwork, type SimulatedNode } from "./network.ts";
+import { type Fate, SimulatedProcess } from "./process.ts";
+import { SeededRandom } from "./random.ts";
+import type { Renter } from "./renter.ts";
+import { Server } from "./server.ts";
+import type { Stage } from "./stage.ts";
+import { Timeline } from "./timeline.ts";
+import { Wallet } from "./wallet.ts";
+
+const START_MS = Date.UTC(2027, 0, 1);
+const RESTART_MS = { least: 200, most: 15_000 };
+const CLIENT_TIMEOUT_MS = 30_000;
+const HTTP_LATENCY_MS = 30;
+const TREASURY_LAMPORTS = 100_000_000_000n;
+const STEPS_MAX = 400_000;
+
+export interface WorldOptions {
+  readonly seed: string;
+  readonly stage: Stage;
+  readonly faults: Faults;
+  readonly processes: number;
+  /** Decides over calls of the processes, and hears of other rates when the storm is over. */
+  readonly fate: (random: SeededRandom, count: (fault: string) => void) => Fate & { faults?: Faults };
+  readonly settings?: Partial<Settings>;
+  /** Whether some of the machines have agents; the seed decides when absent. */
+  readonly withAgents?: boolean;
+}
+
+export class World {
+  readonly timeline: Timeline;
+  readonly random: SeededRandom;
+  readonly seed: string;
+  readonly database: SimulatedDatabase;
+  readonly chain: SimulatedChain;
+  readonly machines: Machines;
+  readonly nodes: readonly SimulatedNode[];
+  readonly settings: Settings;
+  /** How often each fault was injected. */
+  readonly injected = new Map<string, number>();
+  readonly logged = new Map<string, number>();
+  readonly violations: Violation[] = [];
+  readonly renters: Renter[] = [];
+  readonly #fate: Fate & { faults?: Faults };
+  readonly #servers: Server[] = [];
+  #faults: Faults;
+  #generation = 0;
+
+  static async open(options: WorldOptions): Promise<World> {
+    await options.stage.database.empty();
+    const random = new SeededRandom(options.seed);
+    const { withAgents = random.stream("agents").chance(0.5) } = options;
+    const nodes = await buildNetwork(options.stage.database.direct, random.stream("network"), START_MS, withAgents);
+    const world = new World(options, random, nodes);
+    for (const node of nodes) world.#startAgent(node);
+    for (let index = 0; index < options.processes; index++) world.#boot(index);
+    return world;
+  }
+
+  private constructor(options: WorldOptions, random: SeededRandom, nodes: readonly SimulatedNode[]) {
+    this.timeline = new Timeline(START_MS);
+    this.random = random;
+    this.seed = options.seed;
+    this.database = options.stage.database;
+    this.nodes = nodes;
+    this.#faults = options.faults;
+    this.chain = new SimulatedChain(this.timeline, random.stream("chain"));
+    this.machines = new Machines(this.timeline);
+    const faults = () => this.#faults;
+    const { signer } = options.stage;
+    this.settings = {
+      ...readSettings({
+        VOLLEY_QUOTE_KEYS: "k".repeat(43),
+        VOLLEY_SECRET_KEY: "s".repeat(43),
+        SOLANA_RPC_URL: "http://chain.simulated",
+        USDC_MINT: this.chain.now.usdcMint,
+        VOLLEY_TREASURY_ADDRESS: signer.address,
+        VOLLEY_CHAIN_POLL_MS: "3000",
+        VOLLEY_MARKET_REFRESH_MS: "10000",
+        VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
+        VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
+        VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
+      }),
+      ...options.settings,
+    };
+    this.#fate = options.fate(random.stream("fate"), this.count);
+    this.#outside = {
+      database: this.database,
+      chain: this.chain,
+      supplier: new Cloud(this.timeline, random.stream("cloud"), this.machines, faults, this.count),
+      signer,
+      settings: this.settings,
+      faults,
+      onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),
+    };
+    // The treasury's token account exists, and the treasury can pay fees.
+    const opener = new Wallet(`${options.seed}/opener`, this.chain, signer.address);
+    opener.fund(0n);
+    opener.createTreasuryAccount();
+    this.chain.now.faucet({ address: signer.address, lamports: TREASURY_LAMPORTS });
+  }
+  readonly #outside: ConstructorParameters<typeof Server>[1];
+
+  get faults(): Faults {
+    return this.#faults;
+  }
+
+  readonly count = (fault: string): void => {
+    this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1);
+  };
+
+  fail(rule: string, detail: string): void {
+    this.timeline.note(`VIOLATION ${rule}: ${detail}`);
+    this.violations.push({ rule, detail });
+  }
+
+  /** From here on nothing goes wrong any more. What has begun may end. */
+  calm(): void {
+    this.timeline.note("calm");
+    this.#faults = NO_FAULTS;
+    this.#fate.faults = NO_FAULTS;
+  }
+
+  /** The network between a renter and whatever process the balancer picks. */
+  networkFor(renter: string): Network {
+    const random = this.random.stream(`network of ${renter}`);
+    return async (request) => {
+      const faults = this.#faults;
+      await this.timeline.sleep(random.whole(0, HTTP_LATENCY_MS));
+      if (random.chance(faults.httpLostRequest)) {
+        this.count("http lostRequest");
+        await this.timeline.sleep(CLIENT_TIMEOUT_MS);
+        throw new Error("timeout");
+      }
+      const server = random.pick(this.#servers);
+      if (!server.isListening) throw new Error("connection refused");
+      if (random.chance(faults.httpDuplicated)) {
+        this.count("http duplicated");
+        // The twin's answer goes nowhere, and it may die with its process.
+        server.handle(request, renter).catch(() => undefined);
+      }
+      const response = await this.#withTimeout(server.handle(request, renter));
+      if (random.chance(faults.httpLostResponse)) {
+        this.count("http lostResponse");
+        await this.timeline.sleep(CLIENT_TIMEOUT_MS);
+        throw new Error("timeout");
+      }
+      await this.timeline.sleep(random.whole(0, HTTP_LATENCY_MS));
+      this.#noteAnswer(renter, request, response);
+      return response;
+    };
+  }
+
+  /** Steps until the condition holds. False when it did not within the limit of virtual time. */
+  async runUntil(condition: () => boolean | Promise<boolean>, limitMs: number, everyMs = 1_000): Promise<boolean> {
+    const endMs = this.timeline.nowMs + limitMs;
+    let askAtMs = this.timeline.nowMs;
+    for (;;) {
+      if (this.timeline.nowMs >= askAtMs && !this.database.isBusy) {
+        if (await condition()) return true;
+        askAtMs = this.timeline.nowMs + everyMs;
+      }
+      if (this.timeline.nowMs > endMs || this.violations.length > 0) return false;
+      if (this.timeline.steps > STEPS_MAX) {
+        this.fail("the run comes to an end", `${STEPS_MAX} steps`);
+        return false;
+      }
+      if (!(await this.timeline.step())) return condition();
+    }
+  }
+
+  /** Checks what must hold between any two transactions. */
+  async checkNow(): Promise<void> {
+    if (this.database.isBusy) return;
+    for (const { rule, detail } of await checkAlways(this.database.direct)) this.fail(rule, detail);
+    for (const { rule, detail } of await this.machines.check(this.database.direct)) this.fail(rule, detail);
+  }
+
+  #startAgent({ id: nodeId, agentKey: key }: SimulatedNode): void {
+    if (key === null) return;
+    const name = `agent ${nodeId}`;
+    const random = this.random.stream(name);
+    const network = this.networkFor(name);
+    new Agent({ nodeId, key }, network, this.timeline, random, this.machines, () => this.#faults, this.count).start();
+  }
+
+  #boot(index: number): void {
+    const name = `${String.fromCharCode(97 + index)}${++this.#generation}`;
+    const process = new SimulatedProcess(
+      name,
+      this.timeline,
+      this.random.stream(`process ${name}`),
+      this.#fate,
+      async () => {
+        await this.database.processDied(process);
+        this.#restart(index);
+      },
+    );
+    const server = new Server(process, this.#outside);
+    this.#servers[index] = server;
+    this.timeline.note(`${name} starts`);
+    server.run().catch((error: unknown) => {
+      this.timeline.note(`${name} could not start: ${error instanceof Error ? error.message : error}`);
+      return process.crash();
+    });
+  }
+
+  #restart(index: number): void {
+    const delayMs = this.random.whole(RESTART_MS.least, RESTART_MS.most);
+    this.timeline.after(delayMs, () => this.#boot(index));
+  }
+
+  async #withTimeout(answer: Promise<ApiResponse>): Promise<ApiResponse> {
+    return await new Promise((resolve, reject) => {
+      const timer = this.timeline.after(CLIENT_TIMEOUT_MS, () => reject(new Error("timeout")));
+      answer.then(resolve, reject).finally(() => timer.cancel());
+    });
+  }
+
+  #noteAnswer(renter: string, request: ApiRequest, response: ApiResponse): void {
+    const problem = response.status < 300 ? "" : ` ${(response.body as { code?: string }).code}`;
+    this.timeline.note(`${renter} ${request.method} ${request.path.slice(0, 60)} → ${response.status}${problem}`);
+    if (response.status >= 500) this.count(`http ${response.status}`);
+  }
+
+  #onLog(level: "warn" | "error", message: string, fields: unknown): void {
+    this.logged.set(`${level}: ${message}`, (this.logged.get(`${level}: ${message}`) ?? 0) + 1);
+    const error = (fields as { error?: unknown } | undefined)?.error;
+    const causes: string[] = [];
+    for (let current = error; current instanceof Error; current = current.cause)
+      causes.push(current.message.slice(0, 300));
+    this.timeline.note(`  ${level}: ${message}${causes.length > 0 ? ` (${causes.join(" ← ")})` : ""}`);
+  }
+}
