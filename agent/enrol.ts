@@ -58,7 +58,7 @@ function toInventory(inventory: Inventory) {
     gpus: inventory.count,
     cpuModel: inventory.cpuModel.slice(0, 200),
     cpuCores: inventory.cpuCores,
-    memoryGib: Math.max(Math.round(inventory.memoryMib / 1024), 1),
+    memoryGib: Math.max(Math.floor(inventory.memoryMib / 1024), 1),
     diskGib: Math.max(inventory.diskGib, 1),
     os: inventory.platform,
     arch: inventory.architecture,

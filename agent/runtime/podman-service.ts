@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { RunCommand } from "../inventory/run-command.ts";
 import { connectEngine, type EngineConnection, type Environment } from "./engine-connection.ts";
+import { findMarkedProcesses, sendSignal } from "./marked-processes.ts";
 import { podmanSettings, readPodmanSurroundings } from "./podman-settings.ts";
 
 /** Podman's API, served by a process of ours because no system service offers it. */
@@ -38,9 +39,41 @@ export async function startPodmanService(options: {
   }
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const address = `unix://${await socketPath(options.directory)}`;
-  const service = new ServiceProcess(address, await serviceEnvironment(options.directory, options.environment));
+  const environment = await serviceEnvironment(options.directory, options.environment);
+  const service = new ServiceProcess(address, environment);
   const engine = (await connectEngine(address)) ?? (await service.start());
-  return engine === null ? null : { engine, stop: () => service.stop() };
+  if (engine === null) {
+    return null;
+  }
+  const stop = async () => {
+    // An engine that no longer answers may still hold containers, whose monitors must live.
+    const containers = await engine.docker.listContainers({ all: true }).catch(() => null);
+    await service.stop();
+    const containerIds = containers === null ? null : new Set(containers.map((container) => container.Id));
+    await endHelpers(environment.CONTAINERS_CONF ?? "", containerIds);
+  };
+  return { engine, stop };
+}
+
+/**
+ * Ends what else runs with our settings: an API process that an agent which was killed has left, and monitors of
+ * commands in containers that are gone (known unless null), which only wait to be asked for exit codes.
+ */
+async function endHelpers(settingsPath: string, containerIds: ReadonlySet<string> | null): Promise<void> {
+  for (const pid of await findMarkedProcesses("CONTAINERS_CONF", settingsPath)) {
+    // A process that has ended meanwhile has no command line.
+    const command = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    const [program = "", ...args] = command;
+    if (basename(program) === "podman" && args[0] === "system" && args[1] === "service") {
+      sendSignal(pid, "SIGTERM");
+    } else if (basename(program) === "conmon" && containerIds !== null && !containerIds.has(monitoredId(args))) {
+      sendSignal(pid, "SIGKILL");
+    }
+  }
+}
+
+function monitoredId(args: readonly string[]): string {
+  return args[args.indexOf("-c") + 1] ?? "";
 }
 
 /** The name of a Unix socket holds 107 bytes; a deeper directory gets a short one of its own for it. */

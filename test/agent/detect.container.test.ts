@@ -3,10 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommand } from "../../agent/inventory/run-command.ts";
+import { newEnsureImage } from "../../agent/runtime/base-image.ts";
+import { ContainerRuntime } from "../../agent/runtime/container-runtime.ts";
 import { detectRuntime } from "../../agent/runtime/detect.ts";
 import { engineAddresses } from "../../agent/runtime/engine-connection.ts";
+import { findMarkedProcesses } from "../../agent/runtime/marked-processes.ts";
+import { startPodmanService } from "../../agent/runtime/podman-service.ts";
 import { newTestEngine } from "./test-engine.ts";
-import { shell, uniqueId, workload } from "./workloads.ts";
+import { eventually, shell, uniqueId, workload } from "./workloads.ts";
 
 const engine = await newTestEngine();
 let dataDirectory = "";
@@ -55,7 +59,8 @@ describe("choosing a runtime", () => {
   });
 
   it.skipIf(engine === null)("takes containers where a trial one works, and leaves nothing of the trial", async () => {
-    const found = await detect({});
+    const agentName = uniqueId("agent");
+    const found = await detect({ agentName });
     expect([found.kind, found.warnings]).toEqual(["container", []]);
     const runtime = found.open(uniqueId("nd"));
     const spec = workload();
@@ -63,7 +68,46 @@ describe("choosing a runtime", () => {
     expect((await shell(runtime, spec.leaseId, "echo works")).stdout).toBe("works\n");
     await runtime.stop(spec.leaseId, { graceMs: 0 });
     const containers = await engine?.connection.docker.listContainers({ all: true });
-    expect(containers?.filter((container) => container.Names.some((name) => name.includes("trial")))).toEqual([]);
+    expect(containers?.filter((container) => container.Names.some((name) => name.includes(agentName)))).toEqual([]);
     await found.close();
+  });
+
+  it.skipIf(engine === null)("leaves no process when it is closed with no container left", async () => {
+    const { DOCKER_HOST: _, ...environment } = process.env;
+    const folder = await mkdtemp(join(dataDirectory, "own-"));
+    const service = await startPodmanService({ directory: folder, environment, runCommand });
+    if (service === null) {
+      console.warn("This test is about Podman, which is not installed.");
+      return;
+    }
+    const ensureImage = newEnsureImage(service.engine, () => undefined);
+    const runtime = new ContainerRuntime({ engine: service.engine, nodeId: uniqueId("nd"), ensureImage });
+    const spec = workload();
+    await runtime.start(spec);
+    await shell(runtime, spec.leaseId, "true");
+    await runtime.stop(spec.leaseId, { graceMs: 0 });
+    await service.stop();
+    const settings = join(folder, "containers.conf");
+    await eventually(
+      "no process is left",
+      async () => (await findMarkedProcesses("CONTAINERS_CONF", settings)).length === 0,
+    );
+  });
+
+  it.skipIf(engine === null)("takes over the API process that a killed agent has left, and ends it", async () => {
+    const { DOCKER_HOST: _, ...environment } = process.env;
+    const folder = await mkdtemp(join(dataDirectory, "left-"));
+    const start = () => startPodmanService({ directory: folder, environment, runCommand });
+    const left = await start();
+    const taken = await start();
+    if (left === null || taken === null) {
+      console.warn("This test is about Podman, which is not installed.");
+      return;
+    }
+    await taken.stop();
+    await eventually("the API process is gone", async () => {
+      return (await findMarkedProcesses("CONTAINERS_CONF", join(folder, "containers.conf"))).length === 0;
+    });
+    await left.stop();
   });
 });
