@@ -103,8 +103,8 @@ const RULES = [
                || coalesce(r.true_credits - r.true_debits, 0)
         FROM refunds AS f
         FULL JOIN (SELECT * FROM (${RECOUNTED}) AS a WHERE kind = 'refund') AS r ON r.id = 'refund:' || f.id
-        WHERE f.id IS NULL OR coalesce(r.true_credits - r.true_debits, 0)
-          <> CASE f.status WHEN 'finalized' THEN 0 ELSE f.amount_micro_usdc END`,
+        WHERE coalesce(r.true_credits - r.true_debits, 0)
+          <> CASE WHEN f.id IS NULL OR f.status = 'finalized' THEN 0 ELSE f.amount_micro_usdc END`,
   ],
   [
     "I6 a payment's hold is where the payment is",

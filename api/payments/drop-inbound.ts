@@ -1,14 +1,17 @@
+import { toMoney } from "@volley/schema/money";
 import { and, eq, inArray } from "drizzle-orm";
 import { endCluster, notifyEnded } from "../clusters/end-cluster.ts";
 import { lockCluster } from "../clusters/open-cluster.ts";
 import type { Context } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
-import { inboundTransfers, payments } from "../db/tables.ts";
+import { inboundTransfers, payments, refunds } from "../db/tables.ts";
+import { appendEvent } from "../events/append.ts";
 import {
   CHAIN_ACCOUNT,
   customerAccount,
   openAccount,
   REVENUE_ACCOUNT,
+  refundAccount,
   UNALLOCATED_ACCOUNT,
 } from "../ledger/accounts.ts";
 import { balanceOf } from "../ledger/balance-of.ts";
@@ -17,7 +20,9 @@ import { post } from "../ledger/post.ts";
 import { resolve } from "../ledger/resolve.ts";
 import { smaller } from "../ledger/smaller.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
+import { refundRest } from "./refund-rest.ts";
 import type { PaymentRow } from "./to-payment-resource.ts";
+import { updateBillRefund } from "./update-bill-refund.ts";
 
 /**
  * A transfer that had been seen at `confirmed` vanished with its fork: its ledger transfer is reversed. What it paid
@@ -68,6 +73,12 @@ async function dropFromPayment(
   const { clusterId } = payment;
   const receivedMicroUsdc = payment.receivedMicroUsdc - row.amountMicroUsdc;
   await tx.update(payments).set({ receivedMicroUsdc }).where(eq(payments.id, payment.id));
+  await appendEvent(ctx, tx, clusterId, "payment.rejected", {
+    payment_id: payment.id,
+    signature: row.signature,
+    amount: toMoney(row.amountMicroUsdc),
+    detail: "The transaction was seen, and then vanished from the chain.",
+  });
   const cluster = await lockCluster(tx, clusterId);
   const unpaid = payment.status === "settled" && receivedMicroUsdc < payment.amountMicroUsdc;
   const running = cluster?.status === "provisioning" || cluster?.status === "running";
@@ -79,15 +90,52 @@ async function dropFromPayment(
       .where(and(eq(payments.clusterId, clusterId), inArray(payments.status, ["pending", "detected"])));
     await tx.update(payments).set({ status: "expired", settledAt: null }).where(eq(payments.id, payment.id));
   }
-  const { availableMicroUsdc } = await balanceOf(tx, customerAccount(clusterId));
-  const recovered = smaller(availableMicroUsdc, row.amountMicroUsdc);
+  const available = async () => (await balanceOf(tx, customerAccount(clusterId))).availableMicroUsdc;
+  if ((await available()) < row.amountMicroUsdc) await takeBackRefunds(ctx, tx, clusterId);
+  const recovered = smaller(await available(), row.amountMicroUsdc);
   await reverse(ctx, tx, customerAccount(clusterId), recovered, reference);
   await reverse(ctx, tx, REVENUE_ACCOUNT, row.amountMicroUsdc - recovered, reference);
-  if (!unpaid || !running) return null;
-  // Metering that ends where it began: nothing is charged for what wasn't paid.
-  const meteredUntilMs = cluster.readyAt ?? ctx.clock.nowMs();
-  const { nodeIds } = await endCluster(ctx, tx, cluster, { status: "stopping", reason: "unpaid", meteredUntilMs });
-  return { clusterId, nodeIds };
+  if (unpaid && running) {
+    // Metering that ends where it began: nothing is charged for what wasn't paid.
+    const meteredUntilMs = cluster.readyAt ?? ctx.clock.nowMs();
+    const { nodeIds } = await endCluster(ctx, tx, cluster, { status: "stopping", reason: "unpaid", meteredUntilMs });
+    return { clusterId, nodeIds };
+  }
+  await refundAgain(ctx, tx, clusterId);
+  return null;
+}
+
+/** Refunds that haven't been signed yet, as none is before the cluster's money is final, become credit again. */
+async function takeBackRefunds(ctx: Context, tx: Transaction, clusterId: string): Promise<void> {
+  const pending = await tx
+    .select()
+    .from(refunds)
+    .where(and(eq(refunds.clusterId, clusterId), eq(refunds.status, "pending")))
+    .orderBy(refunds.id)
+    .for("update");
+  for (const { id, amountMicroUsdc } of pending) {
+    await post(ctx, tx, {
+      debit: refundAccount(id),
+      credit: customerAccount(clusterId),
+      amountMicroUsdc,
+      reason: "refund_withdrawn",
+      reference: id,
+    });
+    await tx.delete(refunds).where(eq(refunds.id, id));
+  }
+}
+
+/** What is left of an ended cluster's money goes where it was to go. */
+async function refundAgain(ctx: Context, tx: Transaction, clusterId: string): Promise<void> {
+  const cluster = await lockCluster(tx, clusterId);
+  if (cluster === null || cluster.bill === null) return;
+  const [named] = await tx
+    .select()
+    .from(refunds)
+    .where(eq(refunds.id, cluster.bill.refund.id ?? ""));
+  if (named !== undefined) return;
+  const bill = { ...cluster.bill, refund: { ...cluster.bill.refund, id: null } };
+  await updateBillRefund(tx, { ...cluster, bill }, await refundRest(ctx, tx, cluster));
 }
 
 async function reverse(ctx: Context, tx: Transaction, debit: string, amount: bigint, reference: string): Promise<void> {

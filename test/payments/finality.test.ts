@@ -1,3 +1,4 @@
+import { parseUsdc } from "@volley/schema/money";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
@@ -126,19 +127,44 @@ describe("a transfer that was seen at confirmed", () => {
     expect(await world.faults()).toEqual([]);
   });
 
-  test("and whose cluster has ended and been refunded is the platform's loss, and the books still balance", async () => {
+  test("takes the refund back that was to send its money on", async () => {
     const { reservation, signature } = await paid();
-    await world.db.transaction(async (tx) => {
-      const cluster = await lockCluster(tx, reservation.clusterId);
-      if (cluster === null) throw new Error("no cluster");
-      const nowMs = world.clock.nowMs();
-      const refundable = { ...cluster, refundAddress: (await world.wallet()).address };
-      await endCluster(world.ctx, tx, refundable, { status: "failed", reason: "gang_failed", meteredUntilMs: nowMs });
+    await end(reservation, (await world.wallet()).address);
+    expect(await world.refunds(reservation)).toMatchObject([{ amountMicroUsdc: AMOUNT, status: "pending" }]);
+    await untilDropped(signature);
+    expect(await world.refunds(reservation)).toEqual([]);
+    expect((await world.cluster(reservation)).bill).toMatchObject({
+      paid: { amount: "0.000000" },
+      refund: { id: null, amount: { amount: "0.000000" }, status: "credited" },
     });
+    expect(await balanceOf(world.db, `customer:${reservation.clusterId}`)).toMatchObject({ postedMicroUsdc: 0n });
+    expect((await auditLedger(world.ctx)).filter((result) => !result.holds)).toEqual([]);
+  });
+
+  test("and that has been earned by a supplier is the platform's loss, and the books still balance", async () => {
+    const { reservation, signature } = await paid();
+    const readyAt = world.clock.nowMs();
+    const hourMs = 3_600_000;
+    await world.db
+      .update(clusters)
+      .set({ status: "running", readyAt, endsAt: readyAt + hourMs })
+      .where(eq(clusters.id, reservation.clusterId));
+    await end(reservation, null, readyAt + hourMs);
+    const { bill } = await world.cluster(reservation);
+    expect(bill?.charged.amount).not.toBe("0.000000");
     const before = await balanceOf(world.db, "revenue:platform");
     await untilDropped(signature);
     const after = await balanceOf(world.db, "revenue:platform");
-    expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(AMOUNT);
+    expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(parseUsdc(bill?.charged.amount ?? ""));
     expect((await auditLedger(world.ctx)).filter((result) => !result.holds)).toEqual([]);
   });
 });
+
+async function end(reservation: Reservation, refundAddress: string | null, meteredUntilMs = world.clock.nowMs()) {
+  await world.db.update(clusters).set({ refundAddress }).where(eq(clusters.id, reservation.clusterId));
+  await world.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, reservation.clusterId);
+    if (cluster === null) throw new Error("no cluster");
+    await endCluster(world.ctx, tx, cluster, { status: "failed", reason: "gang_failed", meteredUntilMs });
+  });
+}
