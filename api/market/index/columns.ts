@@ -6,7 +6,7 @@ export const NONE = 0;
 export class Columns {
   /** Rows in use. */
   length = 0;
-  ids: string[] = [];
+  readonly ids: string[] = [];
   model = new Uint16Array(0);
   /** GPUs that can be rented now; 0 unless the machine is online. */
   free = new Uint16Array(0);

@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 /** Numbers strings in the order in which they are first seen, so that columns hold small integers. */
 export class Dictionary {
   readonly values: string[] = [];
@@ -8,8 +10,10 @@ export class Dictionary {
     const known = this.#codes.get(value);
     if (known !== undefined) return known;
     const code = this.values.length;
-    this.#codes.set(value, code);
-    this.values.push(value);
+    // A copy: the value may be a slice, which would keep the whole text that it was cut from.
+    const own = Buffer.from(value).toString();
+    this.#codes.set(own, code);
+    this.values.push(own);
     return code;
   }
 

@@ -8,6 +8,7 @@ import { Columns, NONE } from "./columns.ts";
 import { Dictionary } from "./dictionary.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { PostingList } from "./posting-list.ts";
+import { RowTable } from "./row-table.ts";
 
 /** The machines of one model in the two orders that searches walk. */
 export interface ModelLists {
@@ -16,6 +17,8 @@ export interface ModelLists {
   /** Most reliable first; then the cheaper; then by id. */
   readonly byReliability: PostingList;
 }
+
+const RELIABILITY_PPM_MAX = 1_000_000;
 
 export class NetworkIndex {
   readonly columns = new Columns();
@@ -28,7 +31,7 @@ export class NetworkIndex {
   /** Grows with every change, so that what was worked out from the index can be kept until then. */
   version = 0;
   readonly #sites = new Map<number, number>();
-  readonly #rows = new Map<string, number>();
+  readonly #rows = new RowTable(this.columns.ids);
   readonly #models: ModelLists[] = [];
 
   constructor() {
@@ -41,7 +44,7 @@ export class NetworkIndex {
 
   /** @returns the machine's row, or -1 when the index has no such machine */
   rowOf(id: string): number {
-    return this.#rows.get(id) ?? -1;
+    return this.#rows.find(id);
   }
 
   /** @returns undefined when the network has never had a machine of that model */
@@ -52,31 +55,15 @@ export class NetworkIndex {
   /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
   load(records: Iterable<NodeRecord>): void {
     if (this.length !== 0) throw new Error("only an empty index can be loaded");
-    for (const record of records) this.#write(this.#append(record.id), record);
-    const counts = new Uint32Array(this.#models.length);
-    const { model } = this.columns;
-    for (let row = 0; row < this.length; row++)
-      counts[model[row] as number] = (counts[model[row] as number] as number) + 1;
-    const rowsOf = Array.from(counts, (count) => new Uint32Array(count));
-    counts.fill(0);
-    for (let row = 0; row < this.length; row++) {
-      const code = model[row] as number;
-      (rowsOf[code] as Uint32Array)[counts[code] as number] = row;
-      counts[code] = (counts[code] as number) + 1;
-    }
-    for (const [code, rows] of rowsOf.entries()) {
-      const lists = this.#models[code] as ModelLists;
-      lists.byPrice.replace(rows);
-      lists.byReliability.replace(rows.slice());
-    }
-    this.version++;
+    for (const record of records) this.#write(this.append(record.id), record);
+    this.sortLists();
   }
 
   /** Brings one machine up to date, or adds it. */
   upsert(record: NodeRecord): void {
     const known = this.rowOf(record.id);
     if (known < 0) {
-      const row = this.#append(record.id);
+      const row = this.append(record.id);
       this.#write(row, record);
       this.#link(row);
     } else if (this.#movesTo(known, record)) {
@@ -98,25 +85,71 @@ export class NetworkIndex {
     this.version++;
   }
 
-  #append(id: string): number {
+  // For loaders: rows first, then all lists at once.
+
+  /** Makes room for that many more rows at once. */
+  reserve(more: number): void {
+    this.columns.reserve(this.length + more);
+    this.#rows.reserve(more);
+  }
+
+  /** Makes an empty row. It is in no list until {@link sortLists}. */
+  append(id: string): number {
     const row = this.columns.length;
     this.columns.reserve(row + 1);
     this.columns.ids[row] = id;
     this.columns.length = row + 1;
-    this.#rows.set(id, row);
+    this.#rows.add(row);
     return row;
+  }
+
+  /** Makes the lists anew from the columns. */
+  sortLists(): void {
+    const { model } = this.columns;
+    const counts = this.#models.map(() => 0);
+    for (let row = 0; row < this.length; row++) counts[model[row] as number] = (counts[model[row] as number] ?? 0) + 1;
+    const rowsOf = counts.map((count) => new Uint32Array(count));
+    const next = counts.fill(0);
+    for (let row = 0; row < this.length; row++) {
+      const code = model[row] as number;
+      const at = next[code] as number;
+      (rowsOf[code] as Uint32Array)[at] = row;
+      next[code] = at + 1;
+    }
+    for (const [code, rows] of rowsOf.entries()) {
+      const { byPrice, byReliability } = this.#models[code] as ModelLists;
+      byPrice.replace(rows);
+      byReliability.replace(rows);
+    }
+    this.version++;
+  }
+
+  modelCode(gpu: string): number {
+    const code = this.gpus.code(gpu);
+    if (code === this.#models.length) this.#models.push(newLists(this.columns));
+    return code;
+  }
+
+  siteCode(latitude: number, longitude: number): number {
+    const key = siteKey(latitude, longitude);
+    const known = this.#sites.get(key);
+    if (known !== undefined) return known;
+    const code = this.sitePoints.length;
+    this.#sites.set(key, code);
+    this.sitePoints.push(sitePoint(key));
+    return code;
   }
 
   #write(row: number, record: NodeRecord): void {
     const columns = this.columns;
     const online = record.status === "online";
-    columns.model[row] = this.#modelCode(record.gpu);
+    columns.model[row] = this.modelCode(record.gpu);
     columns.free[row] = online ? record.gpusFree : 0;
     columns.total[row] = online ? record.gpusTotal : 0;
     columns.price[row] = record.priceMicroUsdcPerGpuHour;
     columns.country[row] = this.countries.code(record.country);
     columns.region[row] = this.regions.code(record.region);
-    columns.site[row] = this.#siteCode(record.latitude, record.longitude);
+    columns.site[row] = this.siteCode(record.latitude, record.longitude);
     columns.interconnect[row] = INTERCONNECTS.indexOf(record.interconnect);
     columns.fabric[row] = record.fabric === null ? NONE : this.fabrics.code(record.fabric);
     columns.reliability[row] = record.reliabilityPpm;
@@ -125,33 +158,6 @@ export class NetworkIndex {
     columns.cpuCores[row] = record.cpuCores;
     columns.memoryGib[row] = record.memoryGib;
     columns.diskGib[row] = record.diskGib;
-  }
-
-  #modelCode(gpu: string): number {
-    const code = this.gpus.code(gpu);
-    if (code === this.#models.length) {
-      const { columns } = this;
-      // The columns' arrays move when they grow, so they are read anew at every comparison.
-      const price = (a: number, b: number) => (columns.price[a] as number) - (columns.price[b] as number);
-      const reliability = (a: number, b: number) =>
-        (columns.reliability[b] as number) - (columns.reliability[a] as number);
-      const id = (a: number, b: number) => ((columns.ids[a] as string) < (columns.ids[b] as string) ? -1 : 1);
-      this.#models.push({
-        byPrice: new PostingList((a, b) => price(a, b) || reliability(a, b) || id(a, b)),
-        byReliability: new PostingList((a, b) => reliability(a, b) || price(a, b) || id(a, b)),
-      });
-    }
-    return code;
-  }
-
-  #siteCode(latitude: number, longitude: number): number {
-    const key = siteKey(latitude, longitude);
-    const known = this.#sites.get(key);
-    if (known !== undefined) return known;
-    const code = this.sitePoints.length;
-    this.#sites.set(key, code);
-    this.sitePoints.push(sitePoint(key));
-    return code;
   }
 
   /** Whether the record's place in the posting lists is another than the row's. */
@@ -179,4 +185,21 @@ export class NetworkIndex {
     lists.byPrice.remove(row);
     lists.byReliability.remove(row);
   }
+}
+
+/** The columns' arrays move when they grow, so the orders read them anew at every comparison. */
+function newLists(columns: Columns): ModelLists {
+  const price = (a: number, b: number) => (columns.price[a] as number) - (columns.price[b] as number);
+  const reliability = (a: number, b: number) => (columns.reliability[b] as number) - (columns.reliability[a] as number);
+  const id = (a: number, b: number) => ((columns.ids[a] as string) < (columns.ids[b] as string) ? -1 : 1);
+  return {
+    byPrice: new PostingList(
+      (a, b) => price(a, b) || reliability(a, b) || id(a, b),
+      (row) => columns.price[row] as number,
+    ),
+    byReliability: new PostingList(
+      (a, b) => reliability(a, b) || price(a, b) || id(a, b),
+      (row) => RELIABILITY_PPM_MAX - (columns.reliability[row] as number),
+    ),
+  };
 }

@@ -8,15 +8,17 @@ export class PostingList {
   rows = new Uint32Array(0);
   length = 0;
   readonly #order: RowOrder;
+  readonly #firstKey: (row: number) => number;
 
-  constructor(order: RowOrder) {
+  /** @param firstKey the whole number, not negative, by which the order sorts first */
+  constructor(order: RowOrder, firstKey: (row: number) => number) {
     this.#order = order;
+    this.#firstKey = firstKey;
   }
 
   /** Takes these rows, in any order, instead of what it held. */
   replace(rows: Uint32Array<ArrayBuffer>): void {
-    rows.sort(this.#order);
-    this.rows = rows;
+    this.rows = sorted(rows, this.#order, this.#firstKey);
     this.length = rows.length;
   }
 
@@ -53,4 +55,37 @@ export class PostingList {
   #position(row: number): number {
     return this.firstNot((other) => other !== row && this.#order(other, row) < 0);
   }
+}
+
+/** Key and place of a row share one double: as many places as bits are left beside the key. */
+const PLACES = 2 ** 18;
+const KEY_MAX = 2 ** 53 / PLACES - 1;
+
+/** Sorts by the key alone, which is many times faster than by comparing, and then each run of equal keys. */
+function sorted(
+  rows: Uint32Array<ArrayBuffer>,
+  order: RowOrder,
+  firstKey: (row: number) => number,
+): Uint32Array<ArrayBuffer> {
+  const packed = new Float64Array(rows.length);
+  for (let place = 0; place < rows.length; place++) {
+    const key = firstKey(rows[place] as number);
+    if (key > KEY_MAX || place >= PLACES) return rows.slice().sort(order);
+    packed[place] = key * PLACES + place;
+  }
+  packed.sort();
+  const result = new Uint32Array(rows.length);
+  let runStart = 0;
+  let runKey = -1;
+  for (let at = 0; at <= packed.length; at++) {
+    const value = at < packed.length ? (packed[at] as number) : Infinity;
+    const key = Math.floor(value / PLACES);
+    if (key !== runKey) {
+      if (at - runStart > 1) result.subarray(runStart, at).sort(order);
+      runStart = at;
+      runKey = key;
+    }
+    if (at < packed.length) result[at] = rows[value - key * PLACES] as number;
+  }
+  return result;
 }
