@@ -155,6 +155,19 @@ export async function newMoneyWorld(connectionsMax = 10) {
     async pay(payer: KeyPairSigner, amount: bigint, references: readonly string[] = []): Promise<string> {
       return await send(chain, payer, [await world.transferTo(payer, amount, references)]);
     },
+    /** Somebody with the treasury's key takes money out. */
+    async drain(amount: bigint): Promise<void> {
+      const thief = await fundedWallet(chain, 1n);
+      const transfer = getTransferCheckedInstruction({
+        source: treasuryToken,
+        mint: chain.usdcMint,
+        destination: await usdcAccountOf(chain, thief.address),
+        authority: treasury,
+        amount,
+        decimals: 6,
+      });
+      await send(chain, treasury, [transfer]);
+    },
     send: (payer: KeyPairSigner, instructions: Instruction[], options?: Parameters<typeof send>[3]) =>
       send(chain, payer, instructions, options),
     watch: (reservation: Reservation, context: Context = ctx) => watchPayment(context, reservation.paymentId),
