@@ -95,7 +95,7 @@ async function join(options: AgentOptions): Promise<Member> {
     dataDirectory,
     environment,
     runCommand,
-    want: known?.runtime ?? options.runtime,
+    want: known?.runtime ?? wantedRuntime(options, inventory),
     log: (sentence) => log.info(sentence),
   });
   for (const warning of [...inventory.warnings, ...detected.warnings]) {
@@ -109,6 +109,12 @@ async function join(options: AgentOptions): Promise<Member> {
     await detected.close();
     throw error;
   }
+}
+
+/** Containers on a Mac run in a Linux machine of their own, which has no access to the GPU. */
+function wantedRuntime(options: AgentOptions, inventory: Inventory): AgentOptions["runtime"] {
+  const apple = inventory.gpus.some((gpu) => gpu.vendor === "apple");
+  return options.runtime === "auto" && apple ? "process" : options.runtime;
 }
 
 function newWork(options: AgentOptions, member: Member): AgentWork {

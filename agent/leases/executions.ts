@@ -45,12 +45,12 @@ export class Executions {
     for (const request of requests) {
       this.#step(request);
     }
-    const asked = new Set(requests.map((request) => request.executionId));
-    for (const [executionId, entry] of book.executions) {
-      if (!asked.has(executionId)) {
-        this.#running.get(executionId)?.abort(new CancelledError("the command is no longer asked for"));
+    const asked = new Set(requests.map(keyOf));
+    for (const [key, entry] of book.executions) {
+      if (!asked.has(key)) {
+        this.#running.get(key)?.abort(new CancelledError("the command is no longer asked for"));
         if (entry.state === "delivered") {
-          book.forgetExecution(executionId);
+          book.forgetExecution(key);
         }
       }
     }
@@ -58,8 +58,8 @@ export class Executions {
 
   /** Ends the commands of a lease, or all. */
   abort(reason: string, leaseId?: string): void {
-    for (const [executionId, controller] of this.#running) {
-      if (leaseId === undefined || this.#options.book.executions.get(executionId)?.leaseId === leaseId) {
+    for (const [key, controller] of this.#running) {
+      if (leaseId === undefined || this.#options.book.executions.get(key)?.leaseId === leaseId) {
         controller.abort(new CancelledError(reason));
       }
     }
@@ -72,9 +72,9 @@ export class Executions {
 
   #step(request: ExecutionRequest): void {
     const { book, readiness } = this.#options;
-    const { executionId, leaseId } = request;
-    const known = book.executions.get(executionId);
-    const running = this.#running.get(executionId);
+    const { leaseId } = request;
+    const known = book.executions.get(keyOf(request));
+    const running = this.#running.get(keyOf(request));
     if (known?.state === "delivered") {
       return;
     }
@@ -96,9 +96,10 @@ export class Executions {
   #begin(request: ExecutionRequest, work: (signal: AbortSignal) => Promise<ExecutionExit>): void {
     const { book, queue, log } = this.#options;
     const { executionId, leaseId } = request;
+    const key = keyOf(request);
     const controller = new AbortController();
-    this.#running.set(executionId, controller);
-    book.putExecution(executionId, { leaseId, state: "running" });
+    this.#running.set(key, controller);
+    book.putExecution(key, { leaseId, state: "running" });
     const settled = work(controller.signal)
       .catch((error: unknown) => {
         log.warn("A command failed in the agent.", { execution: executionId, problem: String(error) });
@@ -107,8 +108,8 @@ export class Executions {
       .then((result) => {
         // Removed only when the exit was delivered: until then it must not look like a command of an earlier process.
         queue.pushExit(result, () => {
-          this.#running.delete(executionId);
-          book.putExecution(executionId, { leaseId, state: "delivered" });
+          this.#running.delete(key);
+          book.putExecution(key, { leaseId, state: "delivered" });
         });
       });
     this.#settling.add(settled);
@@ -122,7 +123,7 @@ export class Executions {
     let sequence = 0;
     try {
       const events = runtime.exec(leaseId, {
-        execId: executionId,
+        execId: keyOf(request),
         command: request.command,
         stdin,
         env: request.env,
@@ -151,9 +152,14 @@ export class Executions {
   }
 
   async #endOrphan(request: ExecutionRequest): Promise<ExecutionExit> {
-    await this.#options.runtime.killExec(request.leaseId, request.executionId);
+    await this.#options.runtime.killExec(request.leaseId, keyOf(request));
     return exit(request, killedCode, "The machine's agent was restarted while the command ran.");
   }
+}
+
+/** One execution runs in several leases, of which this machine may have more than one. */
+function keyOf({ executionId, leaseId }: ExecutionRequest): string {
+  return `${executionId}.${leaseId}`;
 }
 
 function exit(request: ExecutionRequest, code: number, reason: string | null): ExecutionExit {

@@ -82,13 +82,14 @@ export class LeaseBook {
     }
   }
 
-  putExecution(executionId: string, entry: ExecutionEntry): void {
-    this.#executions.set(executionId, entry);
+  /** @param key of one execution in one lease */
+  putExecution(key: string, entry: ExecutionEntry): void {
+    this.#executions.set(key, entry);
     this.#save();
   }
 
-  forgetExecution(executionId: string): void {
-    if (this.#executions.delete(executionId)) {
+  forgetExecution(key: string): void {
+    if (this.#executions.delete(key)) {
       this.#save();
     }
   }

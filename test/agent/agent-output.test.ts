@@ -35,7 +35,7 @@ describe("a command", () => {
     expect(harness.api.text("exe_1", "stdout")).toBe("in: words ");
     expect(harness.api.text("exe_1", "stderr")).toBe("value do+it");
     expect(exitOf(harness, "exe_1")).toEqual([{ leaseId: "ls_a", executionId: "exe_1", code: 4 }]);
-    expect(harness.machine.begunExecs).toEqual(["exe_1"]);
+    expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
   });
 
   it("is relayed while it runs", async () => {
@@ -77,7 +77,7 @@ describe("a command", () => {
     await harness.clock.advance(2_000);
     expect(exitOf(harness, "exe_1")).toMatchObject([{ code: 137, reason: expect.stringContaining("cancelled") }]);
     expect(exitOf(harness, "exe_2")).toMatchObject([{ code: 137 }]);
-    expect(harness.machine.begunExecs).toEqual(["exe_1"]);
+    expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
   });
 
   it("ends with its lease", async () => {
@@ -99,7 +99,7 @@ describe("a command", () => {
     await harness.start();
     await harness.clock.advance(3_000);
     expect(harness.machine.killedExecs).toEqual(["exe_1"]);
-    expect(harness.machine.begunExecs).toEqual(["exe_1"]);
+    expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
     expect(exitOf(harness, "exe_1")).toMatchObject([{ code: 137, reason: expect.stringContaining("restarted") }]);
   });
 
@@ -110,7 +110,7 @@ describe("a command", () => {
     await harness.crash();
     await harness.start();
     await harness.clock.advance(3_000);
-    expect(harness.machine.begunExecs).toEqual(["exe_1"]);
+    expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
     expect(exitOf(harness, "exe_1")).toHaveLength(1);
   });
 

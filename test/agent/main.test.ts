@@ -1,58 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { makeId } from "@volley/schema/ids";
-import type { LeaseAssignment } from "@volley/sdk";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { OptionsError, readOptions } from "../../agent/read-options.ts";
 import { findMarkedProcesses } from "../../agent/runtime/marked-processes.ts";
 import { HttpControlPlane } from "./http-control-plane.ts";
+import { lease, newId, runAgent } from "./program.ts";
 import { eventually } from "./workloads.ts";
-
-const mainPath = fileURLToPath(new URL("../../agent/main.ts", import.meta.url));
-
-let idCount = 0;
-function newId(kind: "lease" | "cluster" | "execution"): string {
-  idCount += 1;
-  return makeId(kind, Date.now(), Buffer.alloc(10, idCount));
-}
-
-function runAgent(args: readonly string[]): ChildProcess & { readonly errors: () => string } {
-  const child = spawn(process.execPath, [mainPath, ...args], { stdio: ["ignore", "ignore", "pipe"] });
-  let errors = "";
-  child.stderr.on("data", (data) => {
-    errors += data;
-  });
-  return Object.assign(child, { errors: () => errors });
-}
-
-function lease(api: HttpControlPlane, changes: Partial<LeaseAssignment> = {}): LeaseAssignment {
-  const assignment: LeaseAssignment = {
-    leaseId: newId("lease"),
-    clusterId: newId("cluster"),
-    desired: "running",
-    endsAt: new Date(Date.now() + 3_600_000).toISOString(),
-    rank: 0,
-    worldSize: 1,
-    slots: [0],
-    hostname: "rank-0",
-    peers: [],
-    masterAddress: "rank-0",
-    masterPort: 29_500,
-    image: null,
-    startupScript: "echo the workload is up",
-    env: { GREETING: "hello", snake_case: "kept" },
-    cpuCores: 0.5,
-    memoryMib: 128,
-    pids: 64,
-    ...changes,
-  };
-  api.plane.change(() => api.plane.leases.set(assignment.leaseId, assignment));
-  return assignment;
-}
 
 describe("the agent's program", () => {
   it("works over HTTP with processes, survives kill -9, and ends what it is told to", async () => {
