@@ -21,7 +21,7 @@ export async function expireUnpaid(ctx: Context, cluster: ClusterRow): Promise<T
       .from(payments)
       .where(and(eq(payments.clusterId, locked.id), eq(payments.purpose, "reserve")));
     if (payment !== undefined) {
-      const isWhole = payment.receivedMicroUsdc >= payment.amountMicroUsdc;
+      const isWhole = payment.status === "detected" && payment.receivedMicroUsdc >= payment.amountMicroUsdc;
       const expiresAtMs = payment.expiresAt + (isWhole ? FINALITY_GRACE_MS : GRACE_MS);
       if (nowMs < expiresAtMs) return { dueAtMs: expiresAtMs };
     }

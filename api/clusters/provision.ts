@@ -18,8 +18,9 @@ import {
 } from "./observe-leases.ts";
 import { type ClusterRow, lockCluster } from "./open-cluster.ts";
 
-/** How often machines are looked at that don't report by themselves. */
-const POLL_MS = 1_000;
+/** How often machines are looked at that don't report by themselves; less often the longer they take. */
+const POLL_MS_MIN = 1_000;
+const POLL_MS_MAX = 10_000;
 
 export async function provision(ctx: Context, cluster: ClusterRow): Promise<TaskOutcome> {
   const deadlineMs = (cluster.paidAt ?? cluster.createdAt) + ctx.settings.provisioningTimeoutSeconds * 1000;
@@ -51,7 +52,7 @@ export async function provision(ctx: Context, cluster: ClusterRow): Promise<Task
         cluster.id,
         before.map((lease) => lease.nodeId),
       );
-      return { dueAtMs: Math.min(step.endsAtMs, nowMs + POLL_MS) };
+      return { dueAtMs: Math.min(step.endsAtMs, nowMs + POLL_MS_MIN) };
     case "failed":
       notifyEnded(ctx, cluster.id, step.nodeIds);
       return { dueAtMs: nowMs };
@@ -59,8 +60,13 @@ export async function provision(ctx: Context, cluster: ClusterRow): Promise<Task
       return { dueAtMs: nowMs };
     case "waiting":
       ctx.hints.notify(`cluster:${cluster.id}`);
-      return { dueAtMs: step.polled ? Math.min(deadlineMs, nowMs + POLL_MS) : deadlineMs };
+      return { dueAtMs: step.polled ? Math.min(deadlineMs, nowMs + pollMs(cluster, nowMs)) : deadlineMs };
   }
+}
+
+function pollMs(cluster: ClusterRow, nowMs: number): number {
+  const elapsedMs = nowMs - (cluster.paidAt ?? nowMs);
+  return Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, Math.floor(elapsedMs / 10)));
 }
 
 /** Not heard of yet. What an agent says is gone is gone; a cloud may only not show it yet, and launching is idempotent. */

@@ -18,7 +18,7 @@ const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
 /** A machine that is still there so long after it was to stop needs somebody's eyes. */
 const ALARM_MS = 60_000;
-/** After the lease's end the agent has stopped it by itself, whether it can reach us or not. */
+/** After the lease's end an agent has stopped it by itself, whether it can reach us or not. */
 const END_GRACE_MS = 30_000;
 
 /**
@@ -72,5 +72,5 @@ export async function windDown(ctx: Context, cluster: ClusterRow): Promise<TaskO
 const isOpen = (lease: CarriedLease) => lease.releasedAt === null;
 
 function hasEndedByItself(lease: CarriedLease, nowMs: number): boolean {
-  return lease.endsAt !== null && nowMs > lease.endsAt + END_GRACE_MS;
+  return lease.adapter === "agent" && lease.endsAt !== null && nowMs > lease.endsAt + END_GRACE_MS;
 }

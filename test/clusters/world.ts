@@ -142,14 +142,18 @@ export async function newWorld(
       return { ...cluster, secret: cluster.secret };
     },
 
-    /** Money arrives on chain for the payment and is seen. */
-    async pay(payment: Cluster["payment"], microUsdc?: bigint, finality: "confirmed" | "finalized" = "finalized") {
+    /** Money arrives on chain for the payment, a moment ago or in a block of an earlier time, and is seen. */
+    async pay(
+      payment: Cluster["payment"],
+      microUsdc?: bigint,
+      { finality = "finalized", landedMs }: { finality?: "confirmed" | "finalized"; landedMs?: number } = {},
+    ) {
       const amountMicroUsdc = microUsdc ?? micro(payment.amount.amount);
       const { reference } = payment.solana_pay;
       await recordInbound(system(services), {
         signature: `signature-${++signatures}`,
         slot: BigInt(signatures),
-        blockTimeSeconds: null,
+        blockTimeSeconds: landedMs === undefined ? null : Math.floor(landedMs / 1000),
         finality,
         transfers: [{ index: 0, amountMicroUsdc, sourceOwner: null, referenceKeys: [reference], reference }],
       });
@@ -167,12 +171,18 @@ export async function newWorld(
       throw new Error("the tasks never come to rest");
     },
 
-    /** Lets time pass in steps, with the tasks at work, until the condition holds. */
-    async until(what: string, holds: () => Promise<boolean>, withinMs = 7_200_000, stepMs = 1_000): Promise<void> {
-      for (let passed = 0; passed <= withinMs; passed += stepMs) {
+    /** Lets time pass, from one due task to the next, with the tasks at work, until the condition holds. */
+    async until(what: string, holds: () => Promise<boolean>, withinMs = 7_200_000): Promise<void> {
+      const endMs = services.clock.nowMs() + withinMs;
+      while (services.clock.nowMs() <= endMs) {
         await world.settle();
         if (await holds()) return;
-        services.clock.pass(stepMs);
+        const [next] = await rows<{ due: string | null }>(
+          services.db,
+          sql`SELECT min(due_at) AS due FROM tasks WHERE kind IN ('cluster', 'nodes')`,
+        );
+        const dueMs = Number(next?.due ?? endMs + 1);
+        services.clock.pass(Math.max(1, Math.min(dueMs, endMs + 1) - services.clock.nowMs()));
       }
       throw new Error(`it did not happen within ${withinMs} ms: ${what}`);
     },
@@ -182,13 +192,8 @@ export async function newWorld(
       teardownCluster(world.holder(cluster, parts), { id: cluster.id }),
 
     /** Until the cluster has this status. */
-    reaches: (cluster: { id: Id<"cluster"> }, status: Cluster["status"], withinMs?: number, stepMs?: number) =>
-      world.until(
-        `the cluster is ${status}`,
-        async () => (await world.get(cluster)).status === status,
-        withinMs,
-        stepMs,
-      ),
+    reaches: (cluster: { id: Id<"cluster"> }, status: Cluster["status"], withinMs?: number) =>
+      world.until(`the cluster is ${status}`, async () => (await world.get(cluster)).status === status, withinMs),
 
     async running(nodeIds: readonly Id<"node">[], parts: Partial<ReserveInput> = {}, durationSeconds = 3600) {
       const cluster = await world.reserve(world.quote({ nodeIds, durationSeconds }), parts);
