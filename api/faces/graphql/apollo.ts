@@ -5,13 +5,14 @@ import {
   ApolloServerPluginLandingPageDisabled,
 } from "@apollo/server/plugin/disabled";
 import { VolleyError } from "@volley/schema/errors";
-import type { FormattedExecutionResult } from "graphql";
+import type { DocumentNode, FormattedExecutionResult } from "graphql";
 import type { Domain } from "../../verbs.ts";
 import type { Answer } from "../answer.ts";
 import type { Call } from "../call.ts";
 import { GraphContext } from "./graph-context.ts";
 import { formatGraphqlError } from "./graphql-errors.ts";
 import { checkComplexity, limitsRule, TOKENS_MAX } from "./limits.ts";
+import { type PreparedDocuments, preparedDocuments } from "./prepared-documents.ts";
 import { graphqlSchema } from "./schema.ts";
 
 const GRAPHQL_RESPONSE_JSON = "application/graphql-response+json";
@@ -24,12 +25,54 @@ export interface GraphqlOptions {
   readonly introspection: boolean;
 }
 
-export interface GraphqlServer {
-  /** @param body the parsed JSON body of a POST */
-  run(call: Call, body: unknown): Promise<Answer>;
-}
+/** Runs one request. @param body the parsed JSON body of a POST */
+export type GraphqlServer = (call: Call, body: unknown) => Promise<Answer>;
 
 export function graphqlServer({ domain, introspection }: GraphqlOptions): GraphqlServer {
+  const prepared = preparedDocuments();
+  const server = apolloServer(introspection, prepared);
+  return async (call, body) => {
+    const contentType = call.method === "POST" ? plainContentType(call.headers.get("accept")) : null;
+    if (contentType !== null) {
+      const result = await prepared.run(body, () => new GraphContext(call, domain));
+      if (result !== null) return toAnswer(call, 200, { "content-type": contentType }, JSON.stringify(result));
+    }
+    const headers = new HeaderMap();
+    for (const name of READ_HEADERS) {
+      const value = call.headers.get(name);
+      if (value !== null) headers.set(name, value);
+    }
+    // GraphQL over HTTP, section 6.1: since 2025 this is what a client that names no type gets.
+    if (contentType?.startsWith(GRAPHQL_RESPONSE_JSON)) headers.set("accept", GRAPHQL_RESPONSE_JSON);
+    const query = call.target.indexOf("?");
+    const result = await server.executeHTTPGraphQLRequest({
+      httpGraphQLRequest: { method: call.method, headers, search: query === -1 ? "" : call.target.slice(query), body },
+      context: () => Promise.resolve(new GraphContext(call, domain)),
+    });
+    if (result.body.kind !== "complete") throw new VolleyError("internal", "Parts of answers are not sent.");
+    return toAnswer(call, result.status ?? 200, Object.fromEntries(result.headers), result.body.string);
+  };
+}
+
+interface AcceptedRequest {
+  readonly operation?: unknown;
+  readonly document: DocumentNode;
+  readonly source: string;
+  readonly request: {
+    readonly operationName?: string | undefined;
+    readonly variables?: Readonly<Record<string, unknown>> | undefined;
+  };
+}
+
+function apolloServer(introspection: boolean, prepared: PreparedDocuments): ApolloServer<GraphContext> {
+  const checks = {
+    async didResolveOperation({ operation, document, request, source }: AcceptedRequest) {
+      if (operation === undefined) return;
+      const operationName = request.operationName ?? undefined;
+      checkComplexity(graphqlSchema, document, operationName, request.variables ?? {});
+      prepared.keep(source, document, operationName);
+    },
+  };
   const server = new ApolloServer<GraphContext>({
     schema: graphqlSchema,
     introspection,
@@ -50,47 +93,15 @@ export function graphqlServer({ domain, introspection }: GraphqlOptions): Graphq
     ],
   });
   server.startInBackgroundHandlingStartupErrorsByLoggingAndFailingAllRequests();
-
-  return {
-    async run(call, body) {
-      const headers = new HeaderMap();
-      for (const name of READ_HEADERS) {
-        const value = call.headers.get(name);
-        if (value !== null) headers.set(name, value);
-      }
-      // GraphQL over HTTP, section 6.1: since 2025 this is what a client that names no type gets.
-      const accept = headers.get("accept");
-      if (accept === undefined || accept === "*/*") headers.set("accept", GRAPHQL_RESPONSE_JSON);
-      const query = call.target.indexOf("?");
-      const result = await server.executeHTTPGraphQLRequest({
-        httpGraphQLRequest: {
-          method: call.method,
-          headers,
-          search: query === -1 ? "" : call.target.slice(query),
-          body,
-        },
-        context: () => Promise.resolve(new GraphContext(call, domain)),
-      });
-      if (result.body.kind !== "complete") throw new VolleyError("internal", "Parts of answers are not sent.");
-      return toAnswer(call, result.status ?? 200, Object.fromEntries(result.headers), result.body.string);
-    },
-  };
+  return server;
 }
 
-const checks = {
-  async didResolveOperation({ operation, document, request }: CheckedRequest) {
-    if (operation === undefined) return;
-    checkComplexity(graphqlSchema, document, request.operationName ?? undefined, request.variables ?? {});
-  },
-};
-
-interface CheckedRequest {
-  readonly operation?: unknown;
-  readonly document: Parameters<typeof checkComplexity>[1];
-  readonly request: {
-    readonly operationName?: string | undefined;
-    readonly variables?: Readonly<Record<string, unknown>> | undefined;
-  };
+/** The content type of the answer, where the request leaves no doubt; otherwise Apollo Server negotiates. */
+function plainContentType(accept: string | null): string | null {
+  if (accept === null || accept === "*/*" || accept === GRAPHQL_RESPONSE_JSON) {
+    return `${GRAPHQL_RESPONSE_JSON}; charset=utf-8`;
+  }
+  return accept === "application/json" ? "application/json; charset=utf-8" : null;
 }
 
 /** Apollo Server puts errors first, so an answer without any is passed on as it is. */

@@ -7,15 +7,16 @@ import "reflect-metadata";
 import { camelCase } from "@volley/schema/casing";
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
 import { z } from "zod";
+import { type ClassType, defineProperty } from "./fields.ts";
 import { JsonScalar } from "./json-scalar.ts";
 
 type Schema = z.core.JSONSchema.BaseSchema;
-// biome-ignore lint/suspicious/noExplicitAny: what type-graphql takes for a class
-export type ClassType = new (...args: any[]) => object;
 /** From a GraphQL input value to the contract's names; null where a field may be absent means absent. */
 export type ToInput = (value: unknown) => unknown;
 
 export interface BridgedType {
+  /** The field's name on this face. */
+  readonly name: string;
   /** What type-graphql takes as a type: a class, a scalar, an enum, or one of them in an array. */
   readonly type: () => never;
   readonly nullable: boolean;
@@ -60,12 +61,11 @@ function bridgeNamed(schema: Schema, definitions: Record<string, Schema>, io: Di
     fields.set(field, bridgeField(fieldSchema as Schema, definitions, io, name, field, required));
   }
   (io === "input" ? InputType : ObjectType)(name)(target);
-  for (const [field, { type, nullable, description, defaultValue }] of fields) {
+  for (const [field, { name: fieldName, type, nullable, description, defaultValue }] of fields) {
     const options = { nullable, ...(description === undefined ? {} : { description }) };
     // An input class is only a shape; an output object is the contract's own, under the contract's names.
-    if (io === "input") Field(type, { ...options, defaultValue })(target.prototype, camelCase(field));
-    else
-      Field(type, { ...options, name: camelCase(field), simple: camelCase(field) === field })(target.prototype, field);
+    if (io === "input") Field(type, { ...options, defaultValue })(target.prototype, fieldName);
+    else defineProperty(target, field, type, { ...options, name: fieldName });
   }
   return bridged;
 }
@@ -79,7 +79,12 @@ function bridgeField(
   required: boolean,
 ): BridgedType {
   const { schema, id } = resolve(given, definitions);
-  const common = { description: schema.description, defaultValue: scalarDefault(schema), nullable: !required };
+  const common = {
+    name: camelCase(field),
+    description: schema.description,
+    defaultValue: scalarDefault(schema),
+    nullable: !required,
+  };
   const inner = withoutNull(schema);
   if (inner !== null) {
     return { ...common, ...pick(bridgeField(inner, definitions, io, owner, field, required)), nullable: true };
@@ -155,8 +160,8 @@ export function objectToInput({ fields }: BridgedObject, value: unknown): unknow
   if (value === null || typeof value !== "object") return value;
   const given = value as Readonly<Record<string, unknown>>;
   const input: Record<string, unknown> = {};
-  for (const [field, { nullable, toInput }] of fields) {
-    const item = given[camelCase(field)];
+  for (const [field, { name, nullable, toInput }] of fields) {
+    const item = given[name];
     if (item === undefined || (item === null && nullable)) continue;
     input[field] = toInput(item);
   }

@@ -1,8 +1,7 @@
 /** Lists as Relay connections, forward only, with the cursors of REST. */
 import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from "@volley/schema/pages";
-import { Field, Int, ObjectType } from "type-graphql";
-import type { ClassType } from "./bridge.ts";
-import type { ArgumentOptions } from "./fields.ts";
+import { Int, ObjectType } from "type-graphql";
+import { type ArgumentOptions, type ClassType, defineProperty } from "./fields.ts";
 
 export interface Page<Item> {
   readonly data: readonly Item[];
@@ -23,14 +22,12 @@ interface Connection<Item> {
 
 class PageInfo {}
 ObjectType("PageInfo")(PageInfo);
-const simple = { simple: true };
-Field(() => Boolean, simple)(PageInfo.prototype, "hasNextPage");
-Field(() => Boolean, { ...simple, description: "Lists are read forwards: whether the page began after a cursor." })(
-  PageInfo.prototype,
-  "hasPreviousPage",
-);
-Field(() => String, { ...simple, nullable: true })(PageInfo.prototype, "startCursor");
-Field(() => String, { ...simple, nullable: true })(PageInfo.prototype, "endCursor");
+defineProperty(PageInfo, "hasNextPage", () => Boolean);
+defineProperty(PageInfo, "hasPreviousPage", () => Boolean, {
+  description: "Lists are read forwards: whether the page began after a cursor.",
+});
+defineProperty(PageInfo, "startCursor", () => String, { nullable: true });
+defineProperty(PageInfo, "endCursor", () => String, { nullable: true });
 
 const connections = new Map<string, ClassType>();
 
@@ -39,12 +36,12 @@ export function connectionOf(item: ClassType): ClassType {
   if (known !== undefined) return known;
   const edge = { [`${item.name}Edge`]: class {} }[`${item.name}Edge`] as ClassType;
   ObjectType(edge.name)(edge);
-  Field(() => item, simple)(edge.prototype, "node");
-  Field(() => String, simple)(edge.prototype, "cursor");
+  defineProperty(edge, "node", () => item);
+  defineProperty(edge, "cursor", () => String);
   const connection = { [`${item.name}Connection`]: class {} }[`${item.name}Connection`] as ClassType;
   ObjectType(connection.name)(connection);
-  Field(() => [edge], simple)(connection.prototype, "edges");
-  Field(() => PageInfo, simple)(connection.prototype, "pageInfo");
+  defineProperty(connection, "edges", () => [edge]);
+  defineProperty(connection, "pageInfo", () => PageInfo);
   connections.set(item.name, connection);
   return connection;
 }

@@ -33,7 +33,7 @@ export function formatGraphqlError(call: Call, error: GraphQLFormattedError): Gr
 }
 
 function toVolleyError({ message, extensions }: GraphQLFormattedError): VolleyError | null {
-  const code = CODES[String(extensions?.code ?? (message.startsWith('Variable "$') ? "BAD_USER_INPUT" : ""))];
+  const code = CODES[String(extensions?.code ?? (/^(Variable "\$|Argument ")/.test(message) ? "BAD_USER_INPUT" : ""))];
   if (code === undefined) return null;
   if (code !== "invalid_field") return withNextAction(code, message);
   const fault = fieldErrorOf(message);

@@ -20,7 +20,7 @@ export function mountGraphql(app: Hono, endpoint: Endpoint, options: GraphqlOpti
         body = parseJsonBody(call.body, call.headers.get("content-type"));
       }
       const streams = alwaysStreams || (call.headers.get("accept")?.includes("text/event-stream") ?? false);
-      return streams ? stream(call, body) : server.run(call, body);
+      return streams ? stream(call, body) : server(call, body);
     };
   app.on(["GET", "POST"], "/graphql", endpoint("graphql", handle(false)));
   app.on(["GET", "POST"], "/graphql/stream", endpoint("graphql", handle(true)));

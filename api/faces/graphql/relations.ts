@@ -17,11 +17,11 @@ import {
   supplierSchema,
 } from "@volley/schema";
 import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from "@volley/schema/pages";
-import { Field, FieldResolver, Resolver } from "type-graphql";
+import { FieldResolver, Resolver } from "type-graphql";
 import { inputError } from "../parse-input.ts";
-import { bridgeObject, type ClassType } from "./bridge.ts";
+import { bridgeObject } from "./bridge.ts";
 import { connectionOf, pageArguments, pageComplexity, toConnection } from "./connection.ts";
-import { type ArgumentOptions, defineResolver } from "./fields.ts";
+import { type ArgumentOptions, type ClassType, defineProperty, defineResolver } from "./fields.ts";
 import type { GraphContext } from "./graph-context.ts";
 
 const output = (schema: Parameters<typeof bridgeObject>[0], name: string) =>
@@ -106,13 +106,12 @@ relate<Refund>(refund, [
   { field: "cluster", type: () => cluster, resolve: ({ cluster_id: id }, context) => loadCluster(context, id) },
 ]);
 
-const cursorField = {
+const cursorOptions = {
   nullable: true,
-  simple: true,
   description: "In a subscription: pass it as `lastEventId` to resume after this.",
 };
-Field(() => String, cursorField)(outputChunk.prototype, "cursor");
-Field(() => String, cursorField)(event.prototype, "cursor");
+defineProperty(outputChunk, "cursor", () => String, cursorOptions);
+defineProperty(event, "cursor", () => String, cursorOptions);
 
 const loadNode = (context: GraphContext, id: string) =>
   context.load("ClusterNode.node", "nodes", context.domain.loaders.nodes, id);

@@ -75,9 +75,7 @@ function argumentsOf(
         `${name}Input`,
       )
     : null;
-  const flatArgs = [...flat.fields]
-    .filter(([one]) => !isPage || !(one in PAGE_FIELDS))
-    .map(([one, type]) => ({ name: camelCase(one), ...type }));
+  const flatArgs = [...flat.fields].filter(([one]) => !isPage || !(one in PAGE_FIELDS)).map(([, type]) => type);
   const args: ArgumentOptions[] = [
     ...flatArgs,
     ...(isPage ? pageArguments : []),
