@@ -1,77 +1,79 @@
 import { VolleyError } from "@volley/schema/errors";
-import type { Id } from "@volley/schema/ids";
 import type { InputOf, OutputOf } from "@volley/schema/operation";
 import type { Operations } from "@volley/schema/operations/index";
 import { GPUS_PER_NODE_MAX, NODES_MAX } from "@volley/schema/operations/market";
-import { INTERCONNECTS, ISOLATIONS, SUPPLIER_CLASSES } from "@volley/schema/resources/market";
 import { DURATION_SECONDS_MAX, DURATION_SECONDS_MIN } from "@volley/schema/time";
-import { type Context, newId } from "../context.ts";
-import { explainUnmet } from "./explain-unmet.ts";
+import type { Context } from "../context.ts";
+import { explainUnmet } from "./alternatives.ts";
 import type { NetworkIndex } from "./index/network-index.ts";
-import { knownGpu } from "./known-gpu.ts";
-import { type Placement, place } from "./placement.ts";
-import { fitRegions, type QuotedRank, type QuotePayload } from "./quote-payload.ts";
+import { newQuotePayload } from "./new-quote-payload.ts";
+import { place } from "./placement.ts";
 import { signQuote } from "./quote-token.ts";
+import { requireGpu } from "./require-gpu.ts";
 import { toQuoteResource } from "./to-quote-resource.ts";
-import type { Wish } from "./wish.ts";
+import { type Wish, withoutConstraints } from "./wish.ts";
 
-type CreateQuote = Operations["quotes.create"];
+type Create = Operations["quotes.create"];
 
 /**
- * A firm price for a cluster: the best placement in the network as it is now, as a signed token. Writes nothing.
- * @throws {VolleyError} `unknown_gpu`, `size_out_of_range`, `duration_out_of_range`, `gang_impossible`,
- * `gang_unavailable`, `price_above_cap`
+ * A firm price for a cluster, from the network in memory. Writes nothing: the quote is its signed token.
+ * @throws {VolleyError} `unknown_gpu`, `size_out_of_range`, `duration_out_of_range`, `price_above_cap`,
+ * `gang_impossible`, `gang_unavailable`, `unavailable`
  */
-export async function createQuote(ctx: Context, input: InputOf<CreateQuote>): Promise<OutputOf<CreateQuote>> {
-  checkRanges(input);
-  const wish: Wish = { ...input, gpu: knownGpu(input.gpu) };
-  const { index } = ctx.market;
-  const { platformFeeBps, quoteLifetimeSeconds, quoteKeys } = ctx.settings;
+export async function createQuote(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
+  requireRange("size_out_of_range", "nodes", input.nodes, 1, NODES_MAX);
+  requireRange("size_out_of_range", "gpus_per_node", input.gpus_per_node, 1, GPUS_PER_NODE_MAX);
+  const { duration_seconds: seconds } = input;
+  requireRange("duration_out_of_range", "duration_seconds", seconds, DURATION_SECONDS_MIN, DURATION_SECONDS_MAX);
+  const wish: Wish = { ...input, gpu: requireGpu(input.gpu) };
+  const index = await ctx.market.network(ctx);
   const placement = place(index, wish);
-  if (placement === null) throw explainUnmet(index, wish, platformFeeBps);
-
-  const createdAtMs = ctx.clock.nowMs();
-  const payload: QuotePayload = {
-    id: newId(ctx, "quote"),
-    createdAtMs,
-    expiresAtMs: createdAtMs + quoteLifetimeSeconds * 1000,
-    feeBps: platformFeeBps,
-    wish,
-    ranks: fitRegions(quotedRanks(index, placement)),
-    rttMsMax: placement.rttMsMax,
-  };
-  return toQuoteResource(payload, signQuote(payload, quoteKeys));
+  if (placement === null) throw unmet(index, wish, ctx.settings.platformFeeBps);
+  const payload = newQuotePayload(ctx, index, wish, placement);
+  return toQuoteResource(payload, signQuote(payload, ctx.settings.quoteKeys));
 }
 
-function checkRanges(input: InputOf<CreateQuote>): void {
-  const { nodes, gpus_per_node: gpusPerNode, duration_seconds: seconds } = input;
-  const whole = (name: string, value: number, max: number) => {
-    if (value >= 1 && value <= max) return;
-    throw new VolleyError("size_out_of_range", `${name} is ${value}; it goes from 1 to ${max}.`, {
-      nextAction: `Ask for ${name} from 1 to ${max}.`,
-    });
-  };
-  whole("nodes", nodes, NODES_MAX);
-  whole("gpus_per_node", gpusPerNode, GPUS_PER_NODE_MAX);
-  if (seconds < DURATION_SECONDS_MIN || seconds > DURATION_SECONDS_MAX) {
-    throw new VolleyError(
-      "duration_out_of_range",
-      `duration_seconds is ${seconds}; it goes from ${DURATION_SECONDS_MIN} (a minute) to ${DURATION_SECONDS_MAX} (30 days).`,
-      { nextAction: "Ask for a duration in that range; clusters.extend adds time later." },
+function requireRange(
+  code: "size_out_of_range" | "duration_out_of_range",
+  field: string,
+  value: number,
+  min: number,
+  max: number,
+): void {
+  if (value >= min && value <= max) return;
+  throw new VolleyError(code, `${field} is ${value}; it must be from ${min} to ${max}.`, {
+    nextAction: `Choose ${field} from ${min} to ${max}.`,
+    errors: [{ pointer: `/${field}`, code, message: `must be from ${min} to ${max}` }],
+  });
+}
+
+/** Which error a wish that can't be placed deserves, with what stood in the way and what could be had instead. */
+function unmet(index: NetworkIndex, wish: Wish, feeBps: number): VolleyError {
+  const { constraint, alternatives } = explainUnmet({ index, feeBps }, wish);
+  const anyPrice = withoutConstraints(wish, ["max_price_per_gpu_hour"]);
+  const cheapest = alternatives.find((alternative) => alternative.constraint === "max_price_per_gpu_hour");
+  const choose = alternatives.length > 0 ? "Quote one of the alternatives" : "Ask for less, or for another model";
+  if (wish.max_price_per_gpu_hour !== undefined && place(index, anyPrice) !== null) {
+    const price = cheapest === undefined ? "" : `: ${cheapest.price_per_gpu_hour.amount} USDC a GPU hour on average`;
+    return new VolleyError(
+      "price_above_cap",
+      `Such a cluster costs more than the cap of ${wish.max_price_per_gpu_hour} USDC a GPU hour${price}.`,
+      {
+        nextAction: "Raise max_price_per_gpu_hour, or quote one of the alternatives.",
+        extensions: { constraint: "max_price_per_gpu_hour", alternatives },
+      },
     );
   }
-}
-
-function quotedRanks(index: NetworkIndex, placement: Placement): QuotedRank[] {
-  const { columns } = index;
-  return placement.rows.map((row) => ({
-    nodeId: columns.ids[row] as Id<"node">,
-    rateMicroUsdcPerGpuHour: BigInt(columns.price[row] as number),
-    country: index.countries.values[columns.country[row] as number] as string,
-    region: index.regions.values[columns.region[row] as number] as string,
-    interconnect: INTERCONNECTS[columns.interconnect[row] as number] as QuotedRank["interconnect"],
-    reliabilityPpm: columns.reliability[row] as number,
-    isolation: ISOLATIONS[columns.isolation[row] as number] as QuotedRank["isolation"],
-    supplierClass: SUPPLIER_CLASSES[columns.supplierClass[row] as number] as QuotedRank["supplierClass"],
-  }));
+  const shape = `${wish.nodes} × ${wish.gpus_per_node} × ${wish.gpu}`;
+  if (place(index, anyPrice, "all_free") === null) {
+    return new VolleyError("gang_impossible", `The network has no machines for ${shape} as asked, rented or not.`, {
+      nextAction: `${choose}.`,
+      extensions: { constraint, alternatives },
+    });
+  }
+  return new VolleyError("gang_unavailable", `${shape} as asked is not free now; ${constraint} stands in the way.`, {
+    nextAction: `${choose}, or try again later.`,
+    extensions: { constraint, alternatives },
+    retryAfterSeconds: 60,
+  });
 }

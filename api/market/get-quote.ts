@@ -7,36 +7,26 @@ import type { QuotePayload } from "./quote-payload.ts";
 import { verifyQuote } from "./quote-token.ts";
 import { toQuoteResource } from "./to-quote-resource.ts";
 
-type GetQuote = Operations["quotes.get"];
+type Get = Operations["quotes.get"];
 
 /**
- * What a token says, and whether a reservation with it would still go through.
- * @throws {VolleyError} `quote_invalid`
+ * Reads a quote token and says whether it could be reserved now.
+ * @throws {VolleyError} `quote_invalid`, `unavailable`
  */
-export async function getQuote(ctx: Context, input: InputOf<GetQuote>): Promise<OutputOf<GetQuote>> {
+export async function getQuote(ctx: Context, input: InputOf<Get>): Promise<OutputOf<Get>> {
   const payload = verifyQuote(input.token, ctx.settings.quoteKeys);
-  const reason = await reasonOf(ctx, payload);
-  return {
-    object: "quote_check",
-    quote: toQuoteResource(payload, input.token),
-    holds: reason === "holds",
-    reason,
-  };
+  const reason = await stateOf(ctx, payload);
+  return { object: "quote_check", quote: toQuoteResource(payload, input.token), holds: reason === "holds", reason };
 }
 
-async function reasonOf(ctx: Context, payload: QuotePayload): Promise<OutputOf<GetQuote>["reason"]> {
+async function stateOf(ctx: Context, payload: QuotePayload): Promise<OutputOf<Get>["reason"]> {
   if (await quoteIsUsed(ctx, payload.id)) return "used";
   if (ctx.clock.nowMs() >= payload.expiresAtMs) return "expired";
-  return hasRoom(ctx.market.index, payload) ? "holds" : "capacity_gone";
+  return hasCapacity(await ctx.market.network(ctx), payload) ? "holds" : "capacity_gone";
 }
 
-function hasRoom(index: NetworkIndex, payload: QuotePayload): boolean {
+function hasCapacity(index: NetworkIndex, { ranks, wish }: QuotePayload): boolean {
   const wanted = new Map<string, number>();
-  for (const { nodeId } of payload.ranks) {
-    wanted.set(nodeId, (wanted.get(nodeId) ?? 0) + payload.wish.gpus_per_node);
-  }
-  return [...wanted].every(([nodeId, gpus]) => {
-    const row = index.rowOf(nodeId);
-    return row >= 0 && (index.columns.free[row] as number) >= gpus;
-  });
+  for (const { nodeId } of ranks) wanted.set(nodeId, (wanted.get(nodeId) ?? 0) + wish.gpus_per_node);
+  return [...wanted].every(([nodeId, gpus]) => (index.columns.free[index.rowOf(nodeId)] ?? 0) >= gpus);
 }

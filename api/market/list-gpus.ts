@@ -6,55 +6,45 @@ import type { Operations } from "@volley/schema/operations/index";
 import { decodeCursor, encodeCursor } from "@volley/schema/pages";
 import type { Gpu } from "@volley/schema/resources/market";
 import type { Context } from "../context.ts";
-import type { ModelLists, NetworkIndex } from "./index/network-index.ts";
+import type { NetworkIndex } from "./index/network-index.ts";
+import { type Statistics, statisticsOf } from "./statistics.ts";
 
-type ListGpus = Operations["gpus.list"];
+type List = Operations["gpus.list"];
 
-const MODELS_BY_SLUG = [...GPU_MODELS].sort((a, b) => (a.slug < b.slug ? -1 : 1));
-
-export function gpuCursor(gpu: Gpu): string {
-  return encodeCursor({ key: gpu.gpu, id: gpu.gpu });
-}
+const BY_SLUG = [...GPU_MODELS].sort((a, b) => (a.slug < b.slug ? -1 : 1));
+/** Marks cursors as this list's. */
+const CURSOR_KEY = "gpu";
 
 /**
- * The models that the network has, by slug, with what is free now.
- * @throws {VolleyError} `invalid_cursor`
+ * The models that some machine online has, by slug.
+ * @throws {VolleyError} `invalid_cursor`, `unavailable`
  */
-export async function listGpus(ctx: Context, input: InputOf<ListGpus>): Promise<OutputOf<ListGpus>> {
-  const { index } = ctx.market;
-  const after = input.cursor === undefined ? null : decodeCursor(input.cursor);
-  if (input.cursor !== undefined && after === null) {
-    throw new VolleyError("invalid_cursor", "The cursor was not issued by gpus.list.", {
-      nextAction: "Pass next_cursor of the page before, unchanged, or leave it out.",
-    });
-  }
-  const data: Gpu[] = [];
-  for (const model of MODELS_BY_SLUG) {
-    if (after !== null && model.slug <= after.id) continue;
-    const lists = index.listsOf(model.slug);
-    const gpu = lists === undefined ? null : toGpu(index, model, lists);
-    if (gpu === null) continue;
-    const last = data.at(-1);
-    if (data.length === input.limit && last !== undefined) return { data, next_cursor: gpuCursor(last) };
-    data.push(gpu);
-  }
-  return { data, next_cursor: null };
+export async function listGpus(ctx: Context, input: InputOf<List>): Promise<OutputOf<List>> {
+  const after = input.cursor === undefined ? "" : readCursor(input.cursor);
+  const index = await ctx.market.network(ctx);
+  const statistics = statisticsOf(index);
+  const offered = BY_SLUG.filter(({ slug }) => slug > after && statistics.models.has(slug));
+  const data = offered.slice(0, input.limit).map((model) => toGpu(index, statistics, model));
+  const last = data.at(-1);
+  return { data, next_cursor: offered.length > data.length && last !== undefined ? gpuCursor(last) : null };
 }
 
-function toGpu(index: NetworkIndex, model: GpuModel, lists: ModelLists): Gpu | null {
-  const { free, total, price } = index.columns;
-  let [gpusTotal, gpusAvailable, nodesAvailable] = [0, 0, 0];
-  let [priceMin, priceMax] = [Number.POSITIVE_INFINITY, 0];
-  for (let at = 0; at < lists.byPrice.length; at++) {
-    const row = lists.byPrice.rows[at] as number;
-    gpusTotal += total[row] as number;
-    if ((free[row] as number) === 0) continue;
-    gpusAvailable += free[row] as number;
-    nodesAvailable++;
-    priceMin = Math.min(priceMin, price[row] as number);
-    priceMax = Math.max(priceMax, price[row] as number);
-  }
-  if (gpusTotal === 0) return null;
+/** The cursor after which the page that begins with the next model is asked for. */
+export function gpuCursor(gpu: Gpu): string {
+  return encodeCursor({ key: CURSOR_KEY, id: gpu.gpu });
+}
+
+function readCursor(text: string): string {
+  const position = decodeCursor(text);
+  if (position?.key === CURSOR_KEY) return position.id;
+  throw new VolleyError("invalid_cursor", "The cursor was not issued by this list.", {
+    nextAction: "Pass the next_cursor of a page as it is, or leave it out to begin anew.",
+  });
+}
+
+function toGpu(index: NetworkIndex, statistics: Statistics, model: GpuModel): Gpu {
+  const count = statistics.models.get(model.slug);
+  const prices = priceRange(index, model.slug);
   return {
     object: "gpu",
     gpu: model.slug,
@@ -62,10 +52,23 @@ function toGpu(index: NetworkIndex, model: GpuModel, lists: ModelLists): Gpu | n
     vendor: model.vendor,
     architecture: model.architecture,
     vram_gib: model.vramGib,
-    gpus_total: gpusTotal,
-    gpus_available: gpusAvailable,
-    nodes_available: nodesAvailable,
-    price_per_gpu_hour_min: nodesAvailable === 0 ? null : toMoney(BigInt(priceMin)),
-    price_per_gpu_hour_max: nodesAvailable === 0 ? null : toMoney(BigInt(priceMax)),
+    gpus_total: count?.gpus ?? 0,
+    gpus_available: count?.gpusAvailable ?? 0,
+    nodes_available: count?.nodesAvailable ?? 0,
+    price_per_gpu_hour_min: prices === null ? null : toMoney(BigInt(prices.min)),
+    price_per_gpu_hour_max: prices === null ? null : toMoney(BigInt(prices.max)),
   };
+}
+
+/** Of machines with a free GPU; the list is sorted by price, so the ends are looked for from the ends. */
+function priceRange(index: NetworkIndex, gpu: string): { min: number; max: number } | null {
+  const list = index.listsOf(gpu)?.byPrice;
+  if (list === undefined) return null;
+  const { free, price } = index.columns;
+  let first = 0;
+  while (first < list.length && free[list.rows[first] as number] === 0) first++;
+  if (first === list.length) return null;
+  let last = list.length - 1;
+  while (free[list.rows[last] as number] === 0) last--;
+  return { min: price[list.rows[first] as number] as number, max: price[list.rows[last] as number] as number };
 }

@@ -1,67 +1,122 @@
 /**
- * The market's copy of the network in memory, fed from the database: the whole network once, then what has changed.
- * In Node a loop refreshes it and reservations are noted at once; at the edge a request refreshes it when it is old.
+ * The market as verbs see it: the network in memory, kept up to date from the database.
+ *
+ * In Node a loop of the entry calls `refresh` every few hundred milliseconds. In Workers, where nothing runs between
+ * requests, `network` refreshes by itself when the last refresh is older than `refreshAfterMs`. Being a little
+ * behind is harmless: the reservation claims capacity in the database, and a quote keeps the price it was made at.
  */
 import { VolleyError } from "@volley/schema/errors";
 import type { Services } from "../context.ts";
-import { NetworkIndex } from "./index/network-index.ts";
-import { readNetwork } from "./read-network.ts";
+import type { NetworkIndex } from "./index/network-index.ts";
+import { type Position, readChanges, readNetwork } from "./index/read-nodes.ts";
 
-type Needs = Pick<Services, "db" | "clock" | "settings">;
+type MarketServices = Pick<Services, "db" | "clock">;
 
 export interface Market {
-  /** The index as it is. @throws {VolleyError} `unavailable` before it was first loaded */
-  readonly index: NetworkIndex;
-  /** Whether it has been loaded. */
+  /** Whether the network has been read once. */
   isLoaded(): boolean;
-  /** Reads what has changed since the last time. Calls at the same time share one. */
-  refresh(services: Needs): Promise<void>;
-  /** Refreshes only when the last refresh is older than the setting: for runtimes without loops. */
-  ensureFresh(services: Needs): Promise<void>;
+  /**
+   * The network, read first if that has not been done.
+   * @throws {VolleyError} `unavailable` when the database can't be read and what is in memory is too old
+   */
+  network(services: MarketServices): Promise<NetworkIndex>;
+  /** Reads what has changed; the first time everything. Fails as the database does. */
+  refresh(services: MarketServices): Promise<void>;
+  /** Notes GPUs that a reservation has just claimed, so that the next quote doesn't offer them before the refresh. */
+  take(nodeId: string, gpus: number): void;
 }
 
-export function newMarket(): Market {
-  let index: NetworkIndex | null = null;
-  let oldestRunningXid = 0n;
-  let refreshedAtMs = Number.NEGATIVE_INFINITY;
-  let running: Promise<void> | null = null;
+export interface MarketOptions {
+  /** `network` refreshes by itself what is older. */
+  readonly refreshAfterMs?: number;
+  /** Quotes are refused rather than made from what is older. */
+  readonly staleAfterMs?: number;
+}
 
-  const read = async (services: Needs): Promise<void> => {
-    const startedAtMs = services.clock.nowMs();
-    const { records, oldestRunningXid: next } = await readNetwork(
-      services.db,
-      index === null ? null : oldestRunningXid,
-    );
-    if (index === null) {
-      const loaded = new NetworkIndex();
-      loaded.load(records);
-      index = loaded;
-    } else {
-      for (const record of records) index.upsert(record);
+/** With a loop that refreshes twice a second, only a loop in trouble gets this late. */
+const REFRESH_AFTER_MS_DEFAULT = 5_000;
+const STALE_AFTER_MS_DEFAULT = 60_000;
+/** A refresh that has run for longer is thought lost, as with a request that was cancelled. */
+const REFRESH_LOST_AFTER_MS = 10_000;
+/** Past this share of the network, reading all of it anew is less work than applying changes one by one. */
+const RELOAD_SHARE = 0.1;
+const RELOAD_ROWS_MIN = 1_000;
+
+interface Loaded {
+  readonly index: NetworkIndex;
+  readonly position: Position;
+  readonly atMs: number;
+}
+
+export function newMarket(options: MarketOptions = {}): Market {
+  const { refreshAfterMs = REFRESH_AFTER_MS_DEFAULT, staleAfterMs = STALE_AFTER_MS_DEFAULT } = options;
+  let loaded: Loaded | null = null;
+  let lastStarted = 0;
+  let lastApplied = 0;
+  let runningSinceMs: number | null = null;
+
+  async function refresh(services: MarketServices): Promise<void> {
+    const number = ++lastStarted;
+    const atMs = services.clock.nowMs();
+    runningSinceMs = atMs;
+    try {
+      const next = await read(services, loaded);
+      // One that was started later has been applied: what this one saw may be older.
+      if (number < lastApplied) return;
+      lastApplied = number;
+      loaded = { ...next(), atMs };
+    } finally {
+      if (number === lastStarted) runningSinceMs = null;
     }
-    oldestRunningXid = next;
-    refreshedAtMs = startedAtMs;
-  };
-
-  const refresh = (services: Needs): Promise<void> => {
-    running ??= read(services).finally(() => {
-      running = null;
-    });
-    return running;
-  };
+  }
 
   return {
-    get index() {
-      if (index === null) {
-        throw new VolleyError("unavailable", "The market is still being loaded.", { retryAfterSeconds: 1 });
-      }
-      return index;
-    },
-    isLoaded: () => index !== null,
+    isLoaded: () => loaded !== null,
     refresh,
-    async ensureFresh(services) {
-      const ageMs = services.clock.nowMs() - refreshedAtMs;
-      if (index === null || ageMs > services.settings.marketRefreshMs) await refresh(services);
+    async network(services) {
+      const nowMs = services.clock.nowMs();
+      const ageMs = loaded === null ? Infinity : nowMs - loaded.atMs;
+      if (loaded !== null && ageMs <= refreshAfterMs) return loaded.index;
+      // At the edge a request can't wait for what another one has begun, so it takes what is there.
+      const isRunning = runningSinceMs !== null && nowMs - runningSinceMs < REFRESH_LOST_AFTER_MS;
+      if (loaded !== null && isRunning && ageMs <= staleAfterMs) return loaded.index;
+      try {
+        await refresh(services);
+      } catch (error) {
+        if (loaded === null || ageMs > staleAfterMs) throw unavailable(error);
+      }
+      if (loaded === null) throw unavailable(undefined);
+      return loaded.index;
+    },
+    take(nodeId, gpus) {
+      loaded?.index.take(nodeId, gpus);
     },
   };
+}
+
+/** Reads now; the function that comes back brings the index to what was read. */
+async function read(
+  { db }: MarketServices,
+  loaded: Loaded | null,
+): Promise<() => { index: NetworkIndex; position: Position }> {
+  if (loaded !== null) {
+    const { index } = loaded;
+    const { records, position } = await readChanges(db, loaded.position);
+    if (records.length <= Math.max(RELOAD_ROWS_MIN, index.length * RELOAD_SHARE)) {
+      return () => {
+        for (const record of records) index.upsert(record);
+        return { index, position };
+      };
+    }
+  }
+  const whole = await readNetwork(db);
+  return () => whole;
+}
+
+function unavailable(cause: unknown): VolleyError {
+  return new VolleyError("unavailable", "The market can't be read at the moment.", {
+    nextAction: "Try again in a few seconds.",
+    retryAfterSeconds: 2,
+    cause,
+  });
 }

@@ -1,25 +1,20 @@
-import { gpuModel } from "@volley/schema/gpus";
-import { toMoney } from "@volley/schema/money";
+import { type Money, toMoney } from "@volley/schema/money";
 import type { Quote } from "@volley/schema/resources/market";
 import { toTimestamp } from "@volley/schema/time";
 import { bill, meanRateMicroUsdc } from "./price.ts";
-import type { QuotePayload } from "./quote-payload.ts";
+import type { QuotedRank, QuotePayload } from "./quote-payload.ts";
 
 const PPM = 1_000_000;
-const BPS_PER_PERCENT = 100;
 
-/** The quote that a token says, whole: nothing but the payload and the token goes in. */
+/** What a quote's token says, as the contract shows it: the same for whoever makes, checks or uses the quote. */
 export function toQuoteResource(payload: QuotePayload, token: string): Quote {
   const { wish, ranks, feeBps } = payload;
-  const charges = bill(
-    ranks.map(({ rateMicroUsdcPerGpuHour }) => ({
-      rateMicroUsdcPerGpuHour,
-      gpus: wish.gpus_per_node,
-      seconds: wish.duration_seconds,
-    })),
-    feeBps,
-  );
-  const name = gpuModel(wish.gpu)?.name ?? wish.gpu;
+  const uses = ranks.map(({ rateMicroUsdcPerGpuHour }) => ({
+    rateMicroUsdcPerGpuHour,
+    gpus: wish.gpus_per_node,
+    seconds: wish.duration_seconds,
+  }));
+  const charges = bill(uses, feeBps);
   return {
     id: payload.id,
     object: "quote",
@@ -34,27 +29,35 @@ export function toQuoteResource(payload: QuotePayload, token: string): Quote {
     lines: [
       {
         kind: "compute",
-        description: `${wish.nodes} × ${wish.gpus_per_node} × ${name} for ${wish.duration_seconds} s`,
+        description: `${describeShape(wish)} for ${wish.duration_seconds} s`,
         amount: toMoney(charges.computeMicroUsdc),
       },
       {
         kind: "platform_fee",
-        description: `Platform fee, ${feeBps / BPS_PER_PERCENT} % of compute`,
+        description: `Platform fee of ${feeBps / 100} % on compute`,
         amount: toMoney(charges.platformFeeMicroUsdc),
       },
     ],
     total: toMoney(charges.totalMicroUsdc),
-    plan: ranks.map((rank, index) => ({
-      rank: index,
-      country: rank.country,
-      region: rank.region,
-      interconnect: rank.interconnect,
-      reliability: rank.reliabilityPpm / PPM,
-      isolation: rank.isolation,
-      supplier_class: rank.supplierClass,
-      price_per_gpu_hour: toMoney(rank.rateMicroUsdcPerGpuHour),
-    })),
-    rtt_ms_max: payload.rttMsMax,
+    plan: ranks.map((rank, number) => planRank(rank, number)),
+    rtt_ms_max: Math.round(payload.rttMsMax * 1000) / 1000,
     alternatives: [],
+  };
+}
+
+function describeShape(wish: { readonly nodes: number; readonly gpus_per_node: number; readonly gpu: string }): string {
+  return `${wish.nodes} × ${wish.gpus_per_node} × ${wish.gpu}`;
+}
+
+function planRank(rank: QuotedRank, number: number): Quote["plan"][number] {
+  return {
+    rank: number,
+    country: rank.country,
+    region: rank.region,
+    interconnect: rank.interconnect,
+    reliability: rank.reliabilityPpm / PPM,
+    isolation: rank.isolation,
+    supplier_class: rank.supplierClass,
+    price_per_gpu_hour: toMoney(rank.rateMicroUsdcPerGpuHour) satisfies Money,
   };
 }
