@@ -27,7 +27,7 @@ export async function selfTest(shop: string): Promise<void> {
   assert.equal(wrong.status, 422);
   assert.match(String(wrong.body.error), /no-such-gpu/);
 
-  const good = await order(shop, { gpu: "cpu", minutes: 5, command: "echo hello from rank $VOLLEY_RANK" });
+  const good = await order(shop, { gpu: "cpu", minutes: 5, command: "echo hello from rank $VOLLEY_RANK; sleep 2" });
   assert.equal(good.status, 201);
   const done = await finished(shop, good.body.id);
   assert.equal(done.error, null);

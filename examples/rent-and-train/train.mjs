@@ -16,7 +16,7 @@ const masterPort = Number(process.env.MASTER_PORT ?? 29_500);
 
 const STEPS = 60;
 const LEARNING_RATE = 0.1;
-const SHARD_SIZE = 512;
+const SHARD_SIZE = 16_384;
 const HIDDEN = 16;
 /** Two inputs and a bias into each hidden unit, and each hidden unit and a bias into the output. */
 const WEIGHTS = HIDDEN * 3 + HIDDEN + 1;
