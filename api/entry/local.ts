@@ -30,6 +30,8 @@ import { type RunningServer, serve } from "./serve.ts";
 
 const CONNECTIONS_MAX = 20;
 const STATEMENT_TIMEOUT_MS = 30_000;
+const NODE_TIMEOUT_MS = 60_000;
+const NODE_POLL_MS = 50;
 /** Price of a slot of this machine: 0.36 USDC an hour is 100 micro-USDC a second, easy to follow on a bill. */
 const SLOT_PRICE_USDC = "0.36";
 
@@ -96,6 +98,20 @@ async function openServices(
   return { services, chain, databaseUrl, payerFile };
 }
 
+/** The machine can be rented once its first heartbeat has arrived. */
+async function waitForNode(services: Services, nodeId: string): Promise<void> {
+  const deadlineMs = services.clock.nowMs() + NODE_TIMEOUT_MS;
+  while (services.clock.nowMs() < deadlineMs) {
+    await services.market.refresh(services);
+    const { index } = services.market;
+    const row = index.rowOf(nodeId);
+    // A machine that isn't online counts no GPUs.
+    if (row >= 0 && (index.columns.total[row] ?? 0) > 0) return;
+    await services.clock.sleep(NODE_POLL_MS);
+  }
+  throw new Error(`the agent of this machine sent no heartbeat within ${NODE_TIMEOUT_MS / 1000} s`);
+}
+
 /** Whole or not at all: a program that waits for the file must never read half of it. */
 async function writeLocalFile(file: string, content: Record<string, unknown>): Promise<void> {
   await writeFile(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
@@ -153,7 +169,7 @@ export async function startLocal(
     log: { info: (sentence) => logger.info(sentence), warn: (sentence) => print(`Note: ${sentence}`) },
   });
   stack.defer(() => agent.stop({ stopWorkloads: true }));
-  await services.market.refresh(services);
+  await waitForNode(services, agent.nodeId);
 
   const localFile = join(dataFolder, "local.json");
   stack.defer(() => rm(localFile, { force: true }));

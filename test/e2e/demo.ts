@@ -2,7 +2,7 @@
  * The main job, end to end, on a fresh folder: quote, reserve, pay, use and tear down a two-node cluster
  * through the SDK, then check the bill, the chain and the ledger, and that nothing is left behind.
  */
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseUsdc } from "@volley/schema/money";
@@ -45,6 +45,8 @@ async function rent(server: LocalServer): Promise<string> {
     for await (const line of cluster.run(["node", "--input-type=module", "-"], { stdin: job })) {
       process.stdout.write(`         rank ${line.rank}  ${line.text}`);
     }
+    // The job takes less than a second, and the meter counts whole ones.
+    for await (const line of cluster.run("sleep 3; echo still here")) say(`rank ${line.rank}: ${line.text.trim()}`);
     const stopped = await cluster.teardown();
     say(`torn down early: ${stopped.bill?.charged.amount} USDC for ${stopped.bill?.billedSeconds[0]?.seconds} s`);
     const settled = await cluster.settled({ timeout: "2m" });
@@ -67,8 +69,6 @@ async function rent(server: LocalServer): Promise<string> {
 }
 
 const folder = await mkdtemp(join(tmpdir(), "volley-demo-"));
-// The embedded Postgres runs as another user when we are root.
-await chmod(folder, 0o755);
 let server: LocalServer | null = null;
 try {
   say("starting Postgres, a development chain, the API and an agent on free ports");

@@ -1,6 +1,6 @@
 /** Runs every example as a reader would, each against an all-in-one of its own. */
 import { spawn } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLocalServer } from "../harness/local-server.ts";
@@ -28,7 +28,6 @@ function run(args: readonly string[], environment: Record<string, string>): Prom
 }
 
 const folder = await mkdtemp(join(tmpdir(), "volley-examples-"));
-await chmod(folder, 0o755);
 const server = await startLocalServer(folder);
 let failures = 0;
 try {

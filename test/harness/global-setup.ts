@@ -15,11 +15,8 @@ declare module "vitest" {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), "volley-test-"));
-  // The server runs as another user when we are root.
-  if (process.getuid?.() === 0) await (await import("node:fs/promises")).chmod(folder, 0o755);
   const server = await startEmbeddedPostgres(folder, {
-    persistent: false,
-    flags: ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"],
+    flags: "-c fsync=off -c full_page_writes=off -c synchronous_commit=off",
   });
   const base = server.url.slice(0, server.url.lastIndexOf("/"));
   const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => undefined });

@@ -1,6 +1,6 @@
 /** What all runs share: a Postgres that nobody else uses, and the treasury's signer with its key in a file. */
 import { createHash } from "node:crypto";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createKeyPairSignerFromPrivateKeyBytes } from "@solana/kit";
@@ -14,7 +14,7 @@ import { CHAIN_SEED } from "./chain.ts";
 import { SimulatedDatabase } from "./database.ts";
 import { orderWebCrypto } from "./quiescence.ts";
 
-const FLAGS = ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "autovacuum=off", "jit=off"];
+const FLAGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off -c jit=off";
 
 export interface Stage {
   readonly database: SimulatedDatabase;
@@ -27,12 +27,7 @@ export async function openStage(): Promise<Stage & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "volley-simulation-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
-  // The server runs as another user when we are root.
-  await chmod(folder, 0o755);
-  const server = await startEmbeddedPostgres(folder, {
-    persistent: false,
-    flags: FLAGS.flatMap((flag) => ["-c", flag]),
-  });
+  const server = await startEmbeddedPostgres(folder, { flags: FLAGS });
   stack.defer(() => server.stop());
   await migrateDatabase(server.url);
   const database = new SimulatedDatabase(server.url);
