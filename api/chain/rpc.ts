@@ -172,11 +172,12 @@ function isAlreadyProcessed(error: unknown): boolean {
   return false;
 }
 
-/** The amount's place in an account of the Token program: after mint and owner, 32 bytes each. */
+/** The layout of an account of the Token program: after mint and owner, 32 bytes each, comes the amount. */
 const AMOUNT_OFFSET = 64;
+const ACCOUNT_BYTES = 165;
 
 function readTokenAmount(tokenAccount: string, base64: string): bigint {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  if (bytes.length < AMOUNT_OFFSET + 8) throw new ChainError(`${tokenAccount} is not a token account`);
+  if (bytes.length !== ACCOUNT_BYTES) throw new ChainError(`${tokenAccount} is not a token account`);
   return new DataView(bytes.buffer).getBigUint64(AMOUNT_OFFSET, true);
 }

@@ -135,6 +135,19 @@ describe("a payment of the right amount", () => {
     await expectSettled(reservation);
   });
 
+  test("counts inside a batch of the token program, each transfer for its own reference", async () => {
+    const [one, two] = [await reserve(1_000_000n), await reserve(2_000_000n)];
+    const payer = await world.wallet();
+    const transfers = [
+      await world.transferTo(payer, 1_000_000n, [one.reference]),
+      await world.transferTo(payer, 2_000_000n, [two.reference]),
+    ];
+    await world.send(payer, [batch(transfers)]);
+    await look(one);
+    await expectSettled(one);
+    await expectSettled(two);
+  });
+
   test("counts in parts, and says what is missing in between", async () => {
     const reservation = await reserve();
     const payer = await world.wallet();
@@ -356,6 +369,18 @@ test("USDC that names nobody is in the books as unallocated", async () => {
   expect(after.postedMicroUsdc - before.postedMicroUsdc).toBe(3_000_000n);
   expect(await world.faults()).toEqual([]);
 });
+
+/** SIMD-0266: several instructions of the token program in one. */
+function batch(instructions: readonly Instruction[]): Instruction {
+  return {
+    programAddress: TOKEN_PROGRAM_ADDRESS,
+    accounts: instructions.flatMap(({ accounts }) => accounts ?? []),
+    data: Uint8Array.from([
+      255,
+      ...instructions.flatMap(({ accounts = [], data = [] }) => [accounts.length, data.length, ...data]),
+    ]),
+  };
+}
 
 function markedNothing(payer: KeyPairSigner, reservation: Reservation): Instruction {
   const nothing = getTransferSolInstruction({ source: payer, destination: payer.address, amount: 1n });
