@@ -16,6 +16,7 @@ export interface PodmanService {
   stop(): Promise<void>;
 }
 
+const program = "podman";
 const maxSocketPathBytes = 107;
 const startTimeoutMs = 20_000;
 const pollMs = 50;
@@ -33,7 +34,7 @@ export async function startPodmanService(options: {
   readonly environment: Environment;
   readonly runCommand: RunCommand;
 }): Promise<PodmanService | null> {
-  const version = await options.runCommand("podman", ["--version"], { timeoutMs: startTimeoutMs });
+  const version = await options.runCommand(program, ["--version"], { timeoutMs: startTimeoutMs });
   if (process.platform !== "linux" || version?.exitCode !== 0) {
     return null;
   }
@@ -62,11 +63,11 @@ export async function startPodmanService(options: {
 async function endHelpers(settingsPath: string, containerIds: ReadonlySet<string> | null): Promise<void> {
   for (const pid of await findMarkedProcesses("CONTAINERS_CONF", settingsPath)) {
     // A process that has ended meanwhile has no command line.
-    const command = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-    const [program = "", ...args] = command;
-    if (basename(program) === "podman" && args[0] === "system" && args[1] === "service") {
+    const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const [command = "", ...args] = line.split("\0");
+    if (basename(command) === program && args[0] === "system" && args[1] === "service") {
       sendSignal(pid, "SIGTERM");
-    } else if (basename(program) === "conmon" && containerIds !== null && !containerIds.has(monitoredId(args))) {
+    } else if (basename(command) === "conmon" && containerIds !== null && !containerIds.has(monitoredId(args))) {
       sendSignal(pid, "SIGKILL");
     }
   }
@@ -142,7 +143,7 @@ class ServiceProcess {
   }
 
   #spawn(): void {
-    const child = spawn("podman", ["system", "service", `--time=${idleSeconds}`, this.#address], {
+    const child = spawn(program, ["system", "service", `--time=${idleSeconds}`, this.#address], {
       env: { ...this.#environment },
       stdio: "ignore",
       // Its own group: an interrupt at the terminal must reach it only after the workloads were stopped through it.

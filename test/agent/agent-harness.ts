@@ -117,7 +117,7 @@ export class AgentHarness {
 
   ask(executionId: string, leaseId: string, changes: Partial<ExecutionRequest> = {}): void {
     const request = { executionId, leaseId, command: ["echo", executionId], stdin: null, env: {}, cancelled: false };
-    this.api.change(() => this.api.executions.set(executionId, { ...request, ...changes }));
+    this.api.change(() => this.api.executions.set(`${executionId}.${leaseId}`, { ...request, ...changes }));
   }
 
   running(): string[] {

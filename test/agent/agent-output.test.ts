@@ -38,6 +38,25 @@ describe("a command", () => {
     expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
   });
 
+  it("runs once in each of its leases, whose output and exits are told apart", async () => {
+    const harness = await withLease();
+    harness.assign("ls_b", { slots: [1] });
+    await harness.clock.advance(2_000);
+    harness.machine.onExec = async function* (request) {
+      yield { stream: "stdout", data: Buffer.from(`${request.execId};`) };
+      yield { exitCode: request.execId.endsWith("ls_a") ? 1 : 2 };
+    };
+    harness.ask("exe_1", "ls_a");
+    harness.ask("exe_1", "ls_b");
+    await harness.clock.advance(3_000);
+    expect(harness.api.text("exe_1").split(";").sort()).toEqual(["", "exe_1.ls_a", "exe_1.ls_b"]);
+    expect(exitOf(harness, "exe_1")).toEqual([
+      { leaseId: "ls_a", executionId: "exe_1", code: 1 },
+      { leaseId: "ls_b", executionId: "exe_1", code: 2 },
+    ]);
+    expect(harness.api.violations).toEqual([]);
+  });
+
   it("is relayed while it runs", async () => {
     const harness = await withLease();
     harness.machine.onExec = endless;
@@ -98,7 +117,7 @@ describe("a command", () => {
     await harness.crash();
     await harness.start();
     await harness.clock.advance(3_000);
-    expect(harness.machine.killedExecs).toEqual(["exe_1"]);
+    expect(harness.machine.killedExecs).toEqual(["exe_1.ls_a"]);
     expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
     expect(exitOf(harness, "exe_1")).toMatchObject([{ code: 137, reason: expect.stringContaining("restarted") }]);
   });
@@ -145,7 +164,7 @@ describe("a command", () => {
     const bytes = Buffer.concat([Buffer.from([0xff, 0xfe, 0x00]), Buffer.from("déjà vu")]);
     const control = Buffer.alloc(60_000, 0x01);
     harness.machine.onExec = async function* (request) {
-      yield { stream: "stdout", data: request.execId === "exe_1" ? bytes : control };
+      yield { stream: "stdout", data: request.execId.startsWith("exe_1") ? bytes : control };
       yield { exitCode: 0 };
     };
     harness.ask("exe_1", "ls_a");

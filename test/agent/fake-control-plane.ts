@@ -59,16 +59,14 @@ export class FakeControlPlane implements ControlPlane {
     }
   }
 
-  /** What arrived of a lease's log, or of a command's output. */
+  /** What arrived of a lease's log, or of a command's output in all leases that it ran in. */
   text(source: string, stream?: string): string {
-    return (this.#output.get(source) ?? [])
+    return [...this.#output]
+      .filter(([key]) => key === source || key.startsWith(`${source}.`))
+      .flatMap(([, chunks]) => chunks)
       .filter((chunk) => stream === undefined || chunk.stream === stream)
       .map((chunk) => Buffer.from(chunk.data, chunk.encoding === "base64" ? "base64" : "utf8").toString())
       .join("");
-  }
-
-  chunkCount(source: string): number {
-    return this.#output.get(source)?.length ?? 0;
   }
 
   /** The newest that was said of a lease, by a report or a heartbeat. */
@@ -135,7 +133,7 @@ export class FakeControlPlane implements ControlPlane {
   }
 
   #store(chunk: OutputChunk): void {
-    const source = chunk.executionId ?? chunk.leaseId;
+    const source = chunk.executionId === undefined ? chunk.leaseId : `${chunk.executionId}.${chunk.leaseId}`;
     const chunks = this.#output.get(source) ?? [];
     this.#output.set(source, chunks);
     if (chunk.data.length > OUTPUT_CHUNK_CHARACTERS_MAX) {
