@@ -103,7 +103,7 @@ async function waitForNode(services: Services, nodeId: string): Promise<void> {
   const deadlineMs = services.clock.nowMs() + NODE_TIMEOUT_MS;
   while (services.clock.nowMs() < deadlineMs) {
     await services.market.refresh(services);
-    const { index } = services.market;
+    const index = await services.market.network(services);
     const row = index.rowOf(nodeId);
     // A machine that isn't online counts no GPUs.
     if (row >= 0 && (index.columns.total[row] ?? 0) > 0) return;
