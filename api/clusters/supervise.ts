@@ -14,7 +14,7 @@ import { type ClusterRow, lockCluster } from "./open-cluster.ts";
 
 /** Agents report by themselves; this only bounds how long a lost wake-up could go unnoticed. */
 const AGENT_POLL_MS = 30_000;
-const POLL_MS = 5_000;
+const POLL_MS = 15_000;
 
 export async function supervise(ctx: Context, cluster: ClusterRow): Promise<TaskOutcome> {
   const before = await carriedLeases(ctx.db, cluster.id, { lock: false });
