@@ -33,15 +33,20 @@ class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+function fromEnvironment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") throw new UsageError(`${name} is not set; with DATABASE_URL it must be.`);
+  return value;
+}
+
 async function readTarget(dataFolder: string): Promise<z.output<typeof local>> {
-  const { env } = process;
-  if (env.DATABASE_URL !== undefined && env.DATABASE_URL !== "") {
-    return local.parse({
-      database_url: env.DATABASE_URL,
-      rpc_url: env.SOLANA_RPC_URL,
-      usdc_mint: env.USDC_MINT,
-      treasury_address: env.VOLLEY_TREASURY_ADDRESS,
-    });
+  if (process.env.DATABASE_URL) {
+    return {
+      database_url: process.env.DATABASE_URL,
+      rpc_url: fromEnvironment("SOLANA_RPC_URL"),
+      usdc_mint: fromEnvironment("USDC_MINT"),
+      treasury_address: fromEnvironment("VOLLEY_TREASURY_ADDRESS"),
+    };
   }
   const file = join(dataFolder, "local.json");
   try {

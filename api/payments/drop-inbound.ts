@@ -11,7 +11,6 @@ import {
   customerAccount,
   openAccount,
   REVENUE_ACCOUNT,
-  refundAccount,
   UNALLOCATED_ACCOUNT,
 } from "../ledger/accounts.ts";
 import { balanceOf } from "../ledger/balance-of.ts";
@@ -21,6 +20,7 @@ import { resolve } from "../ledger/resolve.ts";
 import { smaller } from "../ledger/smaller.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
 import { refundRest } from "./refund-rest.ts";
+import { returnToCredit } from "./return-to-credit.ts";
 import type { PaymentRow } from "./to-payment-resource.ts";
 import { updateBillRefund } from "./update-bill-refund.ts";
 
@@ -113,29 +113,14 @@ async function takeBackRefunds(ctx: Context, tx: Transaction, clusterId: string)
     .where(and(eq(refunds.clusterId, clusterId), eq(refunds.status, "pending")))
     .orderBy(refunds.id)
     .for("update");
-  for (const { id, amountMicroUsdc } of pending) {
-    await post(ctx, tx, {
-      debit: refundAccount(id),
-      credit: customerAccount(clusterId),
-      amountMicroUsdc,
-      reason: "refund_withdrawn",
-      reference: id,
-    });
-    await tx.delete(refunds).where(eq(refunds.id, id));
-  }
+  for (const refund of pending) await returnToCredit(ctx, tx, refund);
 }
 
 /** What is left of an ended cluster's money goes where it was to go. */
 async function refundAgain(ctx: Context, tx: Transaction, clusterId: string): Promise<void> {
   const cluster = await lockCluster(tx, clusterId);
   if (cluster === null || cluster.bill === null) return;
-  const [named] = await tx
-    .select()
-    .from(refunds)
-    .where(eq(refunds.id, cluster.bill.refund.id ?? ""));
-  if (named !== undefined) return;
-  const bill = { ...cluster.bill, refund: { ...cluster.bill.refund, id: null } };
-  await updateBillRefund(tx, { ...cluster, bill }, await refundRest(ctx, tx, cluster));
+  await updateBillRefund(tx, cluster, await refundRest(ctx, tx, cluster));
 }
 
 async function reverse(ctx: Context, tx: Transaction, debit: string, amount: bigint, reference: string): Promise<void> {

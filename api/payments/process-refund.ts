@@ -4,6 +4,7 @@
  * the node knows them are new ones signed: two transactions that can both land never exist.
  */
 
+import { isVolleyError } from "@volley/schema/errors";
 import { toMoney } from "@volley/schema/money";
 import { and, count, desc, eq, isNull } from "drizzle-orm";
 import { type ClusterRow, lockCluster } from "../clusters/open-cluster.ts";
@@ -16,7 +17,9 @@ import { CHAIN_ACCOUNT, refundAccount } from "../ledger/accounts.ts";
 import { post } from "../ledger/post.ts";
 import { ChainError } from "../ports/chain.ts";
 import type { TreasurySigner } from "../ports/treasury-signer.ts";
+import { checkRefundAddress } from "./check-refund-address.ts";
 import { type RefundRow, toBillRefund } from "./refund-rest.ts";
+import { returnToCredit } from "./return-to-credit.ts";
 import { treasuryAccount } from "./treasury-account.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
@@ -39,6 +42,7 @@ export async function processRefund(ctx: Context, id: string): Promise<TaskOutco
   if (ctx.signer === null) return { dueAtMs: ctx.clock.nowMs() + NO_SIGNER_PAUSE_MS };
   if (await hasUnfinishedMoney(ctx, refund.clusterId)) return soon();
   if (await finalizeBuried(ctx, refund)) return "done";
+  if (refund.status === "pending" && !(await canReceive(ctx, refund))) return "done";
   const signed = await signAttempt(ctx, ctx.signer, refund);
   if (signed !== null) await send(ctx, signed);
   return soon();
@@ -60,6 +64,34 @@ async function hasUnfinishedMoney(ctx: Context, clusterId: string): Promise<bool
     .innerJoin(payments, eq(payments.id, inboundTransfers.paymentId))
     .where(and(eq(payments.clusterId, clusterId), eq(inboundTransfers.finality, "confirmed")));
   return (open?.count ?? 0) > 0;
+}
+
+/**
+ * Reserving knows addresses by their form alone. One that turns out to be a token account or a program would swallow
+ * the money, so it becomes credit again, for its holder to name a better address.
+ */
+async function canReceive(ctx: Context, refund: RefundRow): Promise<boolean> {
+  try {
+    await checkRefundAddress(ctx, refund.toAddress);
+    return true;
+  } catch (error) {
+    if (!isVolleyError(error) || error.code !== "address_invalid") throw error;
+    ctx.logger.warn("a refund's address can't receive USDC; the money is credit again", {
+      refund_id: refund.id,
+      error,
+    });
+  }
+  await ctx.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, refund.clusterId);
+    const now = await lockRefund(tx, refund.id);
+    if (cluster === null || now?.status !== "pending") return;
+    await returnToCredit(ctx, tx, now);
+    if (cluster.refundAddress === now.toAddress) {
+      await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
+    }
+  });
+  ctx.hints.notify(`cluster:${refund.clusterId}`);
+  return false;
 }
 
 /** An attempt that was taken for dead has landed after all: against every expectation, so it is looked for. */

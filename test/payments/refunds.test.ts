@@ -239,18 +239,22 @@ const create = (reservation: Reservation, to: string) =>
     to,
   });
 
+async function failCluster(reservation: Reservation): Promise<void> {
+  await world.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, reservation.clusterId);
+    if (cluster === null) throw new Error("no cluster");
+    const meteredUntilMs = world.clock.nowMs();
+    await endCluster(world.ctx, tx, cluster, { status: "failed", reason: "gang_failed", meteredUntilMs });
+  });
+}
+
 test("what an ended cluster didn't use goes to its refund address, and its bill follows the refund", async () => {
   const receiver = await world.wallet(0n);
   const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, refundAddress: receiver.address });
   await world.pay(await world.wallet(), AMOUNT, [reservation.reference]);
   world.advance(1);
   await world.watch(reservation);
-  await world.db.transaction(async (tx) => {
-    const cluster = await lockCluster(tx, reservation.clusterId);
-    if (cluster === null) throw new Error("no cluster");
-    const nowMs = world.clock.nowMs();
-    await endCluster(world.ctx, tx, cluster, { status: "failed", reason: "gang_failed", meteredUntilMs: nowMs });
-  });
+  await failCluster(reservation);
   const before = await world.cluster(reservation);
   expect(before.bill).toMatchObject({ charged: { amount: "0.000000" }, refund: { status: "pending" } });
   await world.catchUp();
@@ -259,3 +263,35 @@ test("what an ended cluster didn't use goes to its refund address, and its bill 
   expect(bill?.refund).toMatchObject({ status: "finalized", signature: expect.any(String) });
   expect(await usdcOf(receiver.address)).toBe(AMOUNT);
 });
+
+test("money that was to go to a token account becomes credit, for its holder to name a wallet", async () => {
+  const receiver = await world.wallet();
+  const swallower = await writeKeyOfTokenAccount();
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, refundAddress: swallower });
+  await world.pay(await world.wallet(), AMOUNT, [reservation.reference]);
+  world.advance(1);
+  await world.watch(reservation);
+  await failCluster(reservation);
+  await world.catchUp();
+  const [refund] = await world.refunds(reservation);
+  expect(await processRefund(world.ctx, refund?.id ?? "")).toBe("done");
+  expect(await world.cluster(reservation)).toMatchObject({
+    refundAddress: null,
+    bill: { refund: { id: null, status: "credited", amount: { amount: "5.000000" } } },
+  });
+  const directed = await create(reservation, receiver.address);
+  await world.finishRefund(directed.id);
+  expect((await world.cluster(reservation)).bill?.refund).toMatchObject({ id: directed.id, status: "finalized" });
+  expect(await world.faults()).toEqual([]);
+});
+
+/** A token account at an address that a key exists for, as auxiliary accounts are. */
+async function writeKeyOfTokenAccount(): Promise<string> {
+  const { svm } = world.chain.state;
+  const { address } = await world.wallet();
+  const account = svm.account(world.treasuryToken);
+  if (account === null) throw new Error("the treasury has no token account");
+  svm.setAccount(address, account);
+  world.advance(1);
+  return address;
+}

@@ -1,0 +1,34 @@
+import { toMoney } from "@volley/schema/money";
+import { eq } from "drizzle-orm";
+import { lockCluster } from "../clusters/open-cluster.ts";
+import type { Context } from "../context.ts";
+import type { Transaction } from "../db/database.ts";
+import { clusters, refunds } from "../db/tables.ts";
+import { customerAccount, refundAccount } from "../ledger/accounts.ts";
+import { post } from "../ledger/post.ts";
+import { availableCredit } from "./available-credit.ts";
+import type { RefundRow } from "./refund-rest.ts";
+
+/**
+ * Takes back a refund for which nothing was ever signed: its money is the cluster's credit again, and its bill says
+ * so. The caller holds the rows of the cluster and the refund.
+ */
+export async function returnToCredit(ctx: Context, tx: Transaction, refund: RefundRow): Promise<void> {
+  const { id, clusterId, amountMicroUsdc } = refund;
+  await post(ctx, tx, {
+    debit: refundAccount(id),
+    credit: customerAccount(clusterId),
+    amountMicroUsdc,
+    reason: "refund_withdrawn",
+    reference: id,
+  });
+  await tx.delete(refunds).where(eq(refunds.id, id));
+  const cluster = await lockCluster(tx, clusterId);
+  if (cluster?.bill?.refund.id !== id) return;
+  const amount = toMoney(await availableCredit(tx, clusterId));
+  const credited = { id: null, amount, to: "credit", status: "credited", signature: null } as const;
+  await tx
+    .update(clusters)
+    .set({ bill: { ...cluster.bill, refund: credited } })
+    .where(eq(clusters.id, clusterId));
+}
