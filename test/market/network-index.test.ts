@@ -1,42 +1,40 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { NetworkIndex } from "../../api/market/index/network-index.ts";
+import { appendColumns, COORDINATE_STEPS, type NodeColumns, toRecords } from "../../api/market/index/node-columns.ts";
 import type { NodeRecord } from "../../api/market/index/node-record.ts";
-import { GPUS, networkArbitrary, recordArbitrary } from "./arbitrary-network.ts";
-
-function contents(index: NetworkIndex) {
-  const { columns } = index;
-  const idsOf = (list: { rows: Uint32Array; length: number } | undefined) =>
-    list === undefined ? [] : [...list.rows.subarray(0, list.length)].map((row) => columns.ids[row]);
-  const describeRow = (row: number) => ({
-    gpu: index.gpus.values[columns.model[row] ?? -1],
-    free: columns.free[row],
-    total: columns.total[row],
-    price: columns.price[row],
-    country: index.countries.values[columns.country[row] ?? -1],
-    region: index.regions.values[columns.region[row] ?? -1],
-    point: index.sitePoints[columns.site[row] ?? -1],
-    fabric: index.fabrics.values[columns.fabric[row] ?? -1],
-    rest: [
-      columns.interconnect[row],
-      columns.reliability[row],
-      columns.isolation[row],
-      columns.supplierClass[row],
-      columns.cpuCores[row],
-      columns.memoryGib[row],
-      columns.diskGib[row],
-    ],
-  });
-  return {
-    lists: GPUS.map((gpu) => [idsOf(index.listsOf(gpu)?.byPrice), idsOf(index.listsOf(gpu)?.byReliability)]),
-    rows: Object.fromEntries(columns.ids.map((id) => [id, describeRow(index.rowOf(id))])),
-  };
-}
+import { networkArbitrary, recordArbitrary } from "./arbitrary-network.ts";
+import { contentsOf } from "./index-contents.ts";
 
 function rebuilt(records: Iterable<NodeRecord>): NetworkIndex {
   const index = new NetworkIndex();
   index.load(records);
   return index;
+}
+
+function toColumns(nodes: readonly NodeRecord[]): NodeColumns {
+  const column = (value: (node: NodeRecord) => string | number) => nodes.map(value).join("\n");
+  return {
+    count: nodes.length,
+    id: column((node) => node.id),
+    supplier_class: column((node) => node.supplierClass),
+    gpu: column((node) => node.gpu),
+    gpus_total: column((node) => node.gpusTotal),
+    gpus_free: column((node) => node.gpusFree),
+    price: column((node) => node.priceMicroUsdcPerGpuHour),
+    country: column((node) => node.country),
+    region: column((node) => node.region),
+    latitude: column((node) => Math.round(node.latitude * COORDINATE_STEPS)),
+    longitude: column((node) => Math.round(node.longitude * COORDINATE_STEPS)),
+    interconnect: column((node) => node.interconnect),
+    fabric: column((node) => node.fabric ?? ""),
+    reliability: column((node) => node.reliabilityPpm),
+    isolation: column((node) => node.isolation),
+    cpu_cores: column((node) => node.cpuCores),
+    memory_gib: column((node) => node.memoryGib),
+    disk_gib: column((node) => node.diskGib),
+    status: column((node) => node.status),
+  };
 }
 
 describe("the index", () => {
@@ -49,7 +47,7 @@ describe("the index", () => {
           index.upsert(change);
           latest.set(change.id, change);
         }
-        expect(contents(index)).toEqual(contents(rebuilt(latest.values())));
+        expect(contentsOf(index)).toEqual(contentsOf(rebuilt(latest.values())));
       }),
       { numRuns: 500 },
     );
@@ -60,7 +58,44 @@ describe("the index", () => {
       fc.property(networkArbitrary(30), (network) => {
         const index = new NetworkIndex();
         for (const node of network) index.upsert(node);
-        expect(contents(index)).toEqual(contents(rebuilt(network)));
+        expect(contentsOf(index)).toEqual(contentsOf(rebuilt(network)));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("sorts prices beyond the fast path's range as well", () => {
+    fc.assert(
+      fc.property(networkArbitrary(12), fc.array(fc.nat(3), { minLength: 12, maxLength: 12 }), (network, steps) => {
+        const dear = network.map((node, at) => ({
+          ...node,
+          priceMicroUsdcPerGpuHour: 2 ** 36 + (steps[at] ?? 0),
+        }));
+        const index = new NetworkIndex();
+        for (const node of dear) index.upsert(node);
+        expect(contentsOf(rebuilt(dear))).toEqual(contentsOf(index));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("reads from columns of text what it reads from records", () => {
+    fc.assert(
+      fc.property(networkArbitrary(30), fc.integer({ min: 1, max: 4 }), (network, partsCount) => {
+        const rounded = network.map((node) => ({
+          ...node,
+          // Plus zero: there is no negative zero in the database.
+          latitude: Math.round(node.latitude * COORDINATE_STEPS) / COORDINATE_STEPS + 0,
+          longitude: Math.round(node.longitude * COORDINATE_STEPS) / COORDINATE_STEPS + 0,
+        }));
+        const index = new NetworkIndex();
+        for (let part = 0; part < partsCount; part++) {
+          const columns = toColumns(rounded.filter((_, at) => at % partsCount === part));
+          appendColumns(index, columns);
+          expect(toRecords(columns)).toEqual(rounded.filter((_, at) => at % partsCount === part));
+        }
+        index.sortLists();
+        expect(contentsOf(index)).toEqual(contentsOf(rebuilt(rounded)));
       }),
       { numRuns: 200 },
     );

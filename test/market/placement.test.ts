@@ -1,17 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { NetworkIndex } from "../../api/market/index/network-index.ts";
+import type { NetworkIndex } from "../../api/market/index/network-index.ts";
 import type { NodeRecord } from "../../api/market/index/node-record.ts";
 import { place } from "../../api/market/placement.ts";
 import type { Wish } from "../../api/market/wish.ts";
 import { networkArbitrary, wishArbitrary } from "./arbitrary-network.ts";
+import { indexOf } from "./fixed-market.ts";
 import { naiveMatches, naivePlace, naiveRttMs } from "./naive-placement.ts";
-
-function indexOf(network: readonly NodeRecord[]): NetworkIndex {
-  const index = new NetworkIndex();
-  index.load(network);
-  return index;
-}
 
 function placed(index: NetworkIndex, wish: Wish) {
   const placement = place(index, wish);
