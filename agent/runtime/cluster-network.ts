@@ -1,15 +1,26 @@
 import type Docker from "dockerode";
+import { bridgeName, type ClusterFirewall } from "./cluster-firewall.ts";
 import { labels, networkName } from "./container-options.ts";
 import { engineMessage, engineStatus } from "./engine-connection.ts";
 import { WorkloadError } from "./workload-runtime.ts";
 
+/** Where networks are made, and for whom. */
+export interface NetworkPlace {
+  readonly docker: Docker;
+  readonly nodeId: string;
+  /** Null where the engine alone keeps clusters apart. */
+  readonly firewall: ClusterFirewall | null;
+}
+
 /**
- * Makes the cluster's private bridge network unless it is there. Docker keeps bridge networks apart by itself;
- * Podman does so when asked with `isolate`, which Docker ignores.
+ * Makes the cluster's private bridge network unless it is there. Docker keeps bridge networks apart by itself; Podman
+ * does so when asked with `isolate`, which Docker ignores, but not for long in every release: see ClusterFirewall.
  * @throws WorkloadError `start_failed`
  */
-export async function ensureClusterNetwork(docker: Docker, nodeId: string, clusterId: string): Promise<void> {
+export async function ensureClusterNetwork(place: NetworkPlace, clusterId: string): Promise<void> {
+  const { docker, nodeId, firewall } = place;
   const name = networkName(clusterId);
+  await firewall?.separate(clusterId);
   if (await networkExists(docker, name)) {
     return;
   }
@@ -19,7 +30,10 @@ export async function ensureClusterNetwork(docker: Docker, nodeId: string, clust
       Driver: "bridge",
       CheckDuplicate: true,
       Labels: { [labels.node]: nodeId, [labels.cluster]: clusterId },
-      Options: { isolate: "true" },
+      Options: {
+        isolate: "true",
+        ...(firewall === null ? {} : { "com.docker.network.bridge.name": bridgeName(clusterId) }),
+      },
     });
   } catch (error) {
     // Another agent on this machine may have been faster; engines disagree about the status of that answer.
@@ -32,7 +46,7 @@ export async function ensureClusterNetwork(docker: Docker, nodeId: string, clust
 }
 
 /** Removes the networks of this node on which no container, running or not, is left. */
-export async function removeUnusedNetworks(docker: Docker, nodeId: string): Promise<void> {
+export async function removeUnusedNetworks({ docker, nodeId, firewall }: NetworkPlace): Promise<void> {
   const networks = await docker.listNetworks({ filters: { label: [`${labels.node}=${nodeId}`] } });
   for (const network of networks) {
     const clusterId = network.Labels?.[labels.cluster];
@@ -42,6 +56,7 @@ export async function removeUnusedNetworks(docker: Docker, nodeId: string): Prom
     const users = await docker.listContainers({ all: true, filters: { label: [`${labels.cluster}=${clusterId}`] } });
     if (users.length === 0) {
       await removeNetwork(docker, network.Name);
+      await firewall?.forget(clusterId);
     }
   }
 }

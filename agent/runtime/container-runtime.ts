@@ -1,5 +1,6 @@
 import type Docker from "dockerode";
-import { ensureClusterNetwork, removeUnusedNetworks } from "./cluster-network.ts";
+import type { ClusterFirewall } from "./cluster-firewall.ts";
+import { ensureClusterNetwork, type NetworkPlace, removeUnusedNetworks } from "./cluster-network.ts";
 import { execInContainer, killExec } from "./container-exec.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import { containerName, containerOptions, labels } from "./container-options.ts";
@@ -21,6 +22,8 @@ export interface ContainerRuntimeOptions {
   readonly engine: EngineConnection;
   /** This node's id: it labels, and so limits, what this runtime sees and removes. */
   readonly nodeId: string;
+  /** Null where the engine alone keeps clusters apart. */
+  readonly firewall: ClusterFirewall | null;
   /**
    * Makes sure that the engine has the image (null: the default one) and answers its name.
    * @throws WorkloadError `image_unavailable`
@@ -38,12 +41,14 @@ export class ContainerRuntime implements WorkloadRuntime {
   readonly #docker: Docker;
   readonly #streams: Docker;
   readonly #options: ContainerRuntimeOptions;
+  readonly #place: NetworkPlace;
   /** Making a container and sweeping networks must not cross: a network without containers looks unused. */
   readonly #networkQueue = new SerialQueue();
 
   constructor(options: ContainerRuntimeOptions) {
     this.#options = options;
     this.#docker = options.engine.docker;
+    this.#place = { docker: this.#docker, nodeId: options.nodeId, firewall: options.firewall };
     this.#streams = options.engine.streams;
     this.description = `containers of ${options.engine.description}`;
   }
@@ -120,12 +125,12 @@ export class ContainerRuntime implements WorkloadRuntime {
   }
 
   async sweep(): Promise<void> {
-    await this.#networkQueue.run(() => removeUnusedNetworks(this.#docker, this.#options.nodeId));
+    await this.#networkQueue.run(() => removeUnusedNetworks(this.#place));
   }
 
   async #create(spec: WorkloadSpec, image: string): Promise<void> {
     const { nodeId, engine } = this.#options;
-    await ensureClusterNetwork(this.#docker, nodeId, spec.clusterId);
+    await ensureClusterNetwork(this.#place, spec.clusterId);
     try {
       await this.#docker.createContainer(containerOptions(spec, { nodeId, image, flavor: engine.flavor }));
     } catch (error) {
@@ -134,7 +139,7 @@ export class ContainerRuntime implements WorkloadRuntime {
       }
       // An earlier, interrupted start may have made it: then the name is taken by the container that we want.
       if ((await this.#inspect(containerName(spec.leaseId))) === null) {
-        await removeUnusedNetworks(this.#docker, nodeId);
+        await removeUnusedNetworks(this.#place);
         throw new WorkloadError("start_failed", `The container cannot be made: ${engineMessage(error)}`, {
           cause: error,
         });

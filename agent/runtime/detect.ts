@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { RunCommand } from "../inventory/run-command.ts";
 import { newEnsureImage } from "./base-image.ts";
+import { ClusterFirewall } from "./cluster-firewall.ts";
 import { ContainerRuntime } from "./container-runtime.ts";
 import {
   connectEngine,
@@ -109,16 +110,23 @@ async function tryEngine(
 ): Promise<DetectedRuntime["open"] | null> {
   const ensureImage = newEnsureImage(engine, options.log);
   const leaseId = `${options.agentName}-trial`;
-  const trial = new ContainerRuntime({ engine, ensureImage, nodeId: leaseId });
+  const firewall = newFirewall(engine, options.runCommand);
+  const trial = new ContainerRuntime({ engine, ensureImage, firewall, nodeId: leaseId });
   try {
     await trial.stop(leaseId, { graceMs: 0 });
     await trial.start(trialWorkload(leaseId));
     await trial.stop(leaseId, { graceMs: 0 });
-    return (nodeId) => new ContainerRuntime({ engine, ensureImage, nodeId });
+    return (nodeId) => new ContainerRuntime({ engine, ensureImage, firewall, nodeId });
   } catch (error) {
     problems.push(`${engine.description} answers, but cannot run a container: ${engineMessage(error)}`);
     return null;
   }
+}
+
+/** Rules are set in this host's tables, so only for an engine that works there: a local one that runs as root. */
+export function newFirewall(engine: EngineConnection, runCommand: RunCommand): ClusterFirewall | null {
+  const ours = engine.flavor === "podman" && engine.isLocal && process.getuid?.() === 0;
+  return ours ? new ClusterFirewall(runCommand) : null;
 }
 
 function trialWorkload(leaseId: string) {

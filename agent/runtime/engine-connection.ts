@@ -8,6 +8,8 @@ export interface EngineConnection {
   /** For output that may be silent for long; its users bound it by an abort signal. */
   readonly streams: Docker;
   readonly flavor: "docker" | "podman";
+  /** It listens on a socket of this machine. */
+  readonly isLocal: boolean;
   /** For people, such as `Podman 4.3.1 at /run/podman/podman.sock`. */
   readonly description: string;
 }
@@ -50,6 +52,7 @@ export async function connectEngine(address: string): Promise<EngineConnection |
       docker: new Docker({ ...target, timeout: callTimeoutMs }),
       streams: new Docker(target),
       flavor: podman ? "podman" : "docker",
+      isLocal: path !== null,
       description: `${podman ? "Podman" : "Docker"} ${version.Version} at ${path ?? address}`,
     };
   } catch (error) {

@@ -81,7 +81,12 @@ describe("choosing a runtime", () => {
       return;
     }
     const ensureImage = newEnsureImage(service.engine, () => undefined);
-    const runtime = new ContainerRuntime({ engine: service.engine, nodeId: uniqueId("nd"), ensureImage });
+    const runtime = new ContainerRuntime({
+      engine: service.engine,
+      nodeId: uniqueId("nd"),
+      ensureImage,
+      firewall: null,
+    });
     const spec = workload();
     await runtime.start(spec);
     await shell(runtime, spec.leaseId, "true");
