@@ -6,7 +6,10 @@ const LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LEVELS)[number];
 
 /** Fields whose value is a credential, whatever their case and separators. */
-const SECRET_FIELD = /authorization|secret|token|node_?signature|password|cookie|api_?key|private|idempotency_?key|env$/i;
+const SECRET_FIELD =
+  /authorization|secret|token|node_?signature|password|cookie|api_?key|private|idempotency_?key|env$/i;
+/** The values of a failed statement, as drizzle appends them to its message. */
+const STATEMENT_VALUES = /\nparams: [\s\S]*?(?=\n {4}at |$)/g;
 /** Credentials inside a text. */
 const SECRET_TEXT = /\b(Bearer\s+)[A-Za-z0-9._~+/=-]+|\bvly_[A-Za-z0-9_]+|(:\/\/[^:/@\s]+:)[^@\s]+@/g;
 const REDACTED = "[redacted]";
@@ -14,7 +17,8 @@ const DEPTH_MAX = 6;
 const TEXT_LENGTH_MAX = 8192;
 
 function redactText(text: string): string {
-  const short = text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text;
+  const plain = text.replace(STATEMENT_VALUES, `\nparams: ${REDACTED}`);
+  const short = plain.length > TEXT_LENGTH_MAX ? `${plain.slice(0, TEXT_LENGTH_MAX)}…` : plain;
   return short.replace(SECRET_TEXT, (_, bearer?: string, user?: string) =>
     user === undefined ? `${bearer ?? ""}${REDACTED}` : `${user}${REDACTED}@`,
   );

@@ -10,6 +10,7 @@ test("no credential reaches the log, whatever it hides in", () => {
   const lines: string[] = [];
   const logger = jsonLogger({ clock: systemClock, level: "info", write: (line) => lines.push(line) });
   const inner = new Error("postgres://volley:hunter2@db:5432/x refused");
+  const statement = new Error("Failed query: INSERT INTO clusters VALUES ($1, $2)\nparams: a,hunter2\nhunter2");
   logger.with({ request_id: "req_1" }).info("calling with Bearer hunter2.hunter2", {
     headers: { Authorization: "Bearer hunter2", accept: "*/*" },
     quote_token: "hunter2",
@@ -17,6 +18,7 @@ test("no credential reaches the log, whatever it hides in", () => {
     idempotencyKey: "hunter2",
     error: new Error("failed", { cause: inner }),
     amount: 12n,
+    statement,
   });
   expect(lines).toHaveLength(1);
   expect(lines[0]).not.toContain("hunter2");

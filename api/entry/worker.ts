@@ -1,0 +1,115 @@
+/**
+ * The API at the edge, as a Cloudflare Worker: Postgres through Hyperdrive, tasks by a cron trigger.
+ * Nothing here may hold on to a connection between requests; what is kept is only what was read from one.
+ */
+import { inProcessHints } from "../adapters/in-process-hints.ts";
+import { jsonLogger } from "../adapters/json-logger.ts";
+import { noMetrics } from "../adapters/no-metrics.ts";
+import { strongRandom } from "../adapters/strong-random.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { newApp } from "../app.ts";
+import { rpcChainAt } from "../chain/rpc.ts";
+import type { Services } from "../context.ts";
+import { openDatabase, wake } from "../db/database.ts";
+import { DOMAIN } from "../domain.ts";
+import { TASK_HANDLERS } from "../jobs/handlers.ts";
+import { runTick } from "../jobs/tick.ts";
+import { newMarket } from "../market/market.ts";
+import { readSettings, type Settings } from "../settings.ts";
+import { agentSupplier } from "../supply/agent-supplier.ts";
+
+/** What wrangler.toml binds, besides the settings as variables and secrets. */
+interface Bindings extends Readonly<Record<string, unknown>> {
+  readonly HYPERDRIVE: { readonly connectionString: string };
+}
+
+interface ExecutionContext {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** Workers open at most six connections at once; one stays free for the chain. */
+const CONNECTIONS_MAX = 5;
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** A trigger comes each minute; until the next one is due, this one goes on. */
+const SCHEDULED_MS = 55_000;
+
+const clock = systemClock;
+const random = strongRandom();
+const hints = inProcessHints(clock);
+const logger = jsonLogger({ clock, level: "info", write: (line) => console.log(line) });
+/** The network, read once per isolate and refreshed by the requests that find it old. */
+const market = newMarket();
+const settingsByBindings = new WeakMap<Bindings, Settings>();
+
+const app = newApp({
+  services: (env) => (env as { readonly services: Services }).services,
+  callerAddress: (request) => request.headers.get("cf-connecting-ip") ?? "unknown",
+  domain: DOMAIN,
+  metrics: false,
+  introspection: true,
+});
+
+function settingsOf(bindings: Bindings): Settings {
+  const known = settingsByBindings.get(bindings);
+  if (known !== undefined) return known;
+  const texts = Object.entries(bindings).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  const settings = readSettings(Object.fromEntries(texts));
+  settingsByBindings.set(bindings, settings);
+  return settings;
+}
+
+function openServices(bindings: Bindings): Services {
+  const settings = settingsOf(bindings);
+  return {
+    clock,
+    random,
+    db: openDatabase(bindings.HYPERDRIVE.connectionString, {
+      connectionsMax: CONNECTIONS_MAX,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    }),
+    chain: rpcChainAt(settings.solanaRpcUrl, { clock }),
+    // The key that can spend is never at the edge; refunds are signed by a process that holds it.
+    signer: null,
+    market,
+    suppliers: { agent: agentSupplier() },
+    settings,
+    logger,
+    metrics: noMetrics,
+    hints,
+  };
+}
+
+const close = (services: Services) => services.db.$client.end({ timeout: 5 });
+
+/** A stream reads from the database until it ends, so its connections are closed then. */
+function closeAfter(response: Response, services: Services, execution: ExecutionContext): Response {
+  if (response.body === null || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    execution.waitUntil(close(services));
+    return response;
+  }
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const sent = response.body.pipeTo(writable).catch(() => undefined);
+  execution.waitUntil(sent.then(() => close(services)));
+  return new Response(readable, response);
+}
+
+export default {
+  async fetch(request: Request, bindings: Bindings, execution: ExecutionContext): Promise<Response> {
+    const services = openServices(bindings);
+    const response = await app.fetch(request, { services });
+    return closeAfter(response, services, execution);
+  },
+
+  async scheduled(_event: unknown, bindings: Bindings): Promise<void> {
+    const services = openServices(bindings);
+    const startedMs = clock.nowMs();
+    try {
+      await wake(services.db, "treasury", "usdc", startedMs);
+      await wake(services.db, "nodes", "all", startedMs);
+      const options = { owner: "worker", handlers: TASK_HANDLERS, deadlineMs: SCHEDULED_MS };
+      await runTick(services, options, new AbortController().signal);
+    } finally {
+      await close(services);
+    }
+  },
+};
