@@ -52,7 +52,6 @@ export function newMarket(options: MarketOptions = {}): Market {
   const { refreshAfterMs = REFRESH_AFTER_MS_DEFAULT, staleAfterMs = STALE_AFTER_MS_DEFAULT } = options;
   let loaded: Loaded | null = null;
   let lastStarted = 0;
-  let lastApplied = 0;
   let runningSinceMs: number | null = null;
 
   async function refresh(services: MarketServices): Promise<void> {
@@ -60,11 +59,9 @@ export function newMarket(options: MarketOptions = {}): Market {
     const atMs = services.clock.nowMs();
     runningSinceMs = atMs;
     try {
-      const next = await read(services, loaded);
-      // One that was started later has been applied: what this one saw may be older.
-      if (number < lastApplied) return;
-      lastApplied = number;
-      loaded = { ...next(), atMs };
+      // Of two at once the later to end may have seen the older state; its position is then the older one as well,
+      // so the next refresh brings the index to the newer state again.
+      loaded = { ...(await read(services, loaded)), atMs };
     } finally {
       if (number === lastStarted) runningSinceMs = null;
     }
@@ -94,23 +91,19 @@ export function newMarket(options: MarketOptions = {}): Market {
   };
 }
 
-/** Reads now; the function that comes back brings the index to what was read. */
 async function read(
   { db }: MarketServices,
   loaded: Loaded | null,
-): Promise<() => { index: NetworkIndex; position: Position }> {
+): Promise<{ index: NetworkIndex; position: Position }> {
   if (loaded !== null) {
     const { index } = loaded;
     const { records, position } = await readChanges(db, loaded.position);
     if (records.length <= Math.max(RELOAD_ROWS_MIN, index.length * RELOAD_SHARE)) {
-      return () => {
-        for (const record of records) index.upsert(record);
-        return { index, position };
-      };
+      for (const record of records) index.upsert(record);
+      return { index, position };
     }
   }
-  const whole = await readNetwork(db);
-  return () => whole;
+  return readNetwork(db);
 }
 
 function unavailable(cause: unknown): VolleyError {
