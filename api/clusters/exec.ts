@@ -51,7 +51,7 @@ export async function* execInCluster(ctx: Context, input: InputOf<Exec>): AsyncG
         const data: Output = { type: "exit", rank, data: null, encoding: "utf-8", code: exitCode, reason };
         yield { id: encodePositions(execution.id, positions), data };
       }
-      if (positions.values().every((position) => position.exited)) return;
+      if ([...positions.values()].every((position) => position.exited)) return;
       await closeOverdue(ctx, execution);
       await watch.changed;
     } finally {
