@@ -349,8 +349,7 @@ describe("what is no payment", () => {
         await world.send(poor, [memo, await world.transferTo(poor, AMOUNT, [reservation.reference])], {
           skipPreflight: true,
         });
-      } else if (count % 3 === 1)
-        await world.send(payer, [withReferences(memo, []), markedNothing(payer, reservation)]);
+      } else if (count % 3 === 1) await world.send(payer, [memo, markedGift(payer, reservation)]);
       else await world.send(payer, [memo, await world.transferTo(payer, 0n, [reservation.reference])]);
     }
     await world.pay(payer, AMOUNT, [reservation.reference]);
@@ -382,9 +381,10 @@ function batch(instructions: readonly Instruction[]): Instruction {
   };
 }
 
-function markedNothing(payer: KeyPairSigner, reservation: Reservation): Instruction {
-  const nothing = getTransferSolInstruction({ source: payer, destination: payer.address, amount: 1n });
-  return withReferences(nothing, [reservation.reference]);
+/** A gift of SOL that names the payment, which its payer is told of. */
+function markedGift(payer: KeyPairSigner, reservation: Reservation): Instruction {
+  const gift = getTransferSolInstruction({ source: payer, destination: world.treasury.address, amount: 1n });
+  return withReferences(gift, [reservation.reference]);
 }
 
 async function expire(reservation: Reservation) {
