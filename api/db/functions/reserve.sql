@@ -89,11 +89,16 @@ BEGIN
     SELECT lease.*, sum(lease.gpus) OVER (PARTITION BY lease.node_id ORDER BY lease.rank) AS up_to
     FROM jsonb_to_recordset(leases_wanted) AS
       lease(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
+  ), machines AS (
+    SELECT wanted.node_id, sum(wanted.gpus) AS gpus FROM wanted GROUP BY wanted.node_id
   ), free AS (
-    SELECT nodes.id AS node_id, slot, row_number() OVER (PARTITION BY nodes.id ORDER BY slot) AS number
-    FROM nodes CROSS JOIN LATERAL generate_series(0, nodes.gpus_total - 1) AS slot
-    WHERE nodes.id IN (SELECT wanted.node_id FROM wanted)
-      AND NOT EXISTS (SELECT 1 FROM lease_slots WHERE lease_slots.node_id = nodes.id AND lease_slots.slot = slot.slot)
+    -- Per machine, through the key of lease_slots: a join would read the slots of the whole network.
+    SELECT machines.node_id, unused.slot, row_number() OVER (PARTITION BY machines.node_id ORDER BY unused.slot) AS number
+    FROM machines CROSS JOIN LATERAL (
+      SELECT generate_series(0, (SELECT gpus_total FROM nodes WHERE nodes.id = machines.node_id) - 1) AS slot
+      EXCEPT SELECT taken.slot FROM lease_slots AS taken WHERE taken.node_id = machines.node_id
+      ORDER BY slot LIMIT machines.gpus
+    ) AS unused
   ), placed AS (
     SELECT wanted.id, array_agg(free.slot ORDER BY free.slot) AS slots
     FROM wanted JOIN free ON free.node_id = wanted.node_id
