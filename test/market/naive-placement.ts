@@ -116,19 +116,11 @@ function together(
   { nodes, wish, scoreOf }: Ordered,
   groupOf: (node: NodeRecord) => string | number | null,
 ): Gang | null {
+  const groups = Map.groupBy(nodes, groupOf);
   const gangs = nodes.map((node): [Gang | null, Gang | null] => {
     const single = room(node, wish) >= wish.nodes ? Array<NodeRecord>(wish.nodes).fill(node) : null;
-    const group = groupOf(node);
-    const isFirst = group !== null && nodes.find((other) => groupOf(other) === group) === node;
-    return [
-      single,
-      isFirst
-        ? take(
-            nodes.filter((other) => groupOf(other) === group),
-            wish,
-          )
-        : null,
-    ];
+    const group = groupOf(node) === null ? [] : (groups.get(groupOf(node)) ?? []);
+    return [single, group[0] === node ? take(group, wish) : null];
   });
   return best(gangs.flat(), scoreOf);
 }
@@ -164,7 +156,8 @@ function nearby({ nodes, wish, scoreOf }: Ordered, limit: number): Gang | null {
 
 function inBall({ nodes, wish }: Ordered, limit: number): Gang | null {
   const keys = [...new Set(nodes.map(siteOf))];
-  const ranksAt = (key: number) => nodes.reduce((sum, node) => sum + (siteOf(node) === key ? room(node, wish) : 0), 0);
+  const ranksAt = new Map<number, number>();
+  for (const node of nodes) ranksAt.set(siteOf(node), (ranksAt.get(siteOf(node)) ?? 0) + room(node, wish));
   const balls = keys.slice(0, ANCHORS_MAX).flatMap((anchor) => {
     const nearest = keys
       .map((key, at) => ({ key, at, away: chord(anchor, key) }))
@@ -174,7 +167,7 @@ function inBall({ nodes, wish }: Ordered, limit: number): Gang | null {
     for (const { key } of nearest) {
       if (ranks >= wish.nodes) break;
       ball.push(key);
-      ranks += ranksAt(key);
+      ranks += ranksAt.get(key) ?? 0;
     }
     const width = Math.max(...ball.flatMap((a) => ball.map((b) => chord(a, b))));
     if (ranks < wish.nodes || width > limit) return [];

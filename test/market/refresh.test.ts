@@ -59,7 +59,7 @@ describe("the seeded network", () => {
 });
 
 describe("a refresh", () => {
-  test("brings changed, new and gone machines, and only a reader's own names for lines stay on one", async () => {
+  test("brings changed, new and offline machines, with names of two lines on one", async () => {
     const market = newMarket();
     await market.refresh(ctx);
     const ids = [...seedNodes(SEED)].slice(0, 60).map((node) => node.id);
