@@ -20,6 +20,7 @@ export interface ExecutionsOptions {
 const killedCode = 137;
 /** As a shell reports a command that could not be run. */
 const notRunCode = 126;
+/** Of one lease: what a renter leaves running is no reason for another renter's commands to wait. */
 const runningMax = 64;
 
 class CancelledError extends Error {
@@ -88,9 +89,14 @@ export class Executions {
       this.#begin(request, async () => exit(request, killedCode, "The command was cancelled before it began."));
     } else if (readiness(leaseId) === "never") {
       this.#begin(request, async () => exit(request, notRunCode, "The node is not running, so the command cannot."));
-    } else if (readiness(leaseId) === "ready" && this.#running.size < runningMax) {
+    } else if (readiness(leaseId) === "ready" && this.#runningIn(leaseId) < runningMax) {
       this.#begin(request, (signal) => this.#run(request, signal));
     }
+  }
+
+  #runningIn(leaseId: string): number {
+    const { executions } = this.#options.book;
+    return [...this.#running.keys()].filter((key) => executions.get(key)?.leaseId === leaseId).length;
   }
 
   #begin(request: ExecutionRequest, work: (signal: AbortSignal) => Promise<ExecutionExit>): void {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { type InputOf, isId, type Operations, VolleyError } from "@volley/schema";
-import { and, count, eq, isNull, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { type Context, newId } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
+import { rows, type Transaction } from "../db/database.ts";
 import { executionRanks, executions, leases } from "../db/tables.ts";
 import { canonicalJson } from "../idempotency/key.ts";
 import { type ClusterRow, clusterNotFound } from "./open-cluster.ts";
@@ -13,6 +13,8 @@ export type ExecutionRow = typeof executions.$inferSelect;
 
 /** Ranks of commands that are open in one cluster at the same time. */
 const OPEN_RANKS_MAX = 4096;
+/** What those commands carry: all of it goes into every answer to a machine that asks what to do. */
+const OPEN_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * The execution that the request stands for: a new one, or the one that its Idempotency-Key or the event id to resume
@@ -90,7 +92,7 @@ async function begin(
     .orderBy(leases.rank);
   const wanted = input.rank === undefined ? all : all.filter((lease) => lease.rank === input.rank);
   if (wanted.length === 0) throw noSuchRank(all.length);
-  await requireRoom(tx, cluster, wanted.length);
+  await requireRoom(tx, cluster, input, wanted.length);
   const nowMs = ctx.clock.nowMs();
   const id = newId(ctx, "execution");
   const [execution] = await tx
@@ -120,13 +122,19 @@ async function begin(
   return { execution, nodeIds: wanted.map((lease) => lease.nodeId) };
 }
 
-async function requireRoom(tx: Transaction, cluster: ClusterRow, ranks: number): Promise<void> {
-  const [open] = await tx
-    .select({ ranks: count() })
-    .from(executionRanks)
-    .innerJoin(leases, eq(leases.id, executionRanks.leaseId))
-    .where(and(eq(leases.clusterId, cluster.id), isNull(executionRanks.finishedAt)));
-  if ((open?.ranks ?? 0) + ranks <= OPEN_RANKS_MAX) return;
+async function requireRoom(tx: Transaction, cluster: ClusterRow, input: Exec, ranks: number): Promise<void> {
+  const [open] = await rows<{ ranks: number; bytes: number }>(
+    tx,
+    sql`WITH open AS (
+          SELECT execution_id FROM execution_ranks JOIN leases ON leases.id = execution_ranks.lease_id
+          WHERE leases.cluster_id = ${cluster.id} AND finished_at IS NULL
+        )
+        SELECT (SELECT count(*) FROM open)::integer AS ranks, coalesce((
+          SELECT sum(octet_length(command::text) + octet_length(env::text) + coalesce(octet_length(stdin), 0))
+          FROM executions WHERE id IN (SELECT execution_id FROM open)), 0)::integer AS bytes`,
+  );
+  const bytes = Buffer.byteLength(JSON.stringify([input.command, input.stdin, input.env]));
+  if ((open?.ranks ?? 0) + ranks <= OPEN_RANKS_MAX && (open?.bytes ?? 0) + bytes <= OPEN_BYTES_MAX) return;
   throw new VolleyError("rate_limited", "Too many commands are running in this cluster.", {
     nextAction: "Wait until some of them have ended.",
     retryAfterSeconds: 5,
