@@ -41,7 +41,7 @@ export async function startPodmanService(options: {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const address = `unix://${await socketPath(options.directory)}`;
   const environment = await serviceEnvironment(options.directory, options.environment);
-  const service = new ServiceProcess(address, environment);
+  const service = new ServiceProcess(address, environment, options.directory);
   const engine = (await connectEngine(address)) ?? (await service.start());
   if (engine === null) {
     return null;
@@ -105,13 +105,15 @@ async function serviceEnvironment(directory: string, environment: Environment): 
 class ServiceProcess {
   readonly #address: string;
   readonly #environment: Environment;
+  readonly #directory: string;
   #child: ChildProcess | null = null;
   #restartTimer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  constructor(address: string, environment: Environment) {
+  constructor(address: string, environment: Environment, directory: string) {
     this.#address = address;
     this.#environment = environment;
+    this.#directory = directory;
   }
 
   async start(): Promise<EngineConnection | null> {
@@ -145,6 +147,8 @@ class ServiceProcess {
   #spawn(): void {
     const child = spawn(program, ["system", "service", `--time=${idleSeconds}`, this.#address], {
       env: { ...this.#environment },
+      // Podman's monitors leave a file named `oom` where they were started when a container runs out of memory.
+      cwd: this.#directory,
       stdio: "ignore",
       // Its own group: an interrupt at the terminal must reach it only after the workloads were stopped through it.
       detached: true,
