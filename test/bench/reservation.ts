@@ -77,7 +77,7 @@ async function insertNodes(url: string): Promise<Id<"node">[]> {
       created_at)
     SELECT id, ${supplier}, 'simulated', 'cpu', slots, slots, 360000, 'DE', 'bench', 0, 0, 'ethernet', 990000,
       'container', 8, 16, 100, 'online', 0
-    FROM bench_nodes, LATERAL (SELECT CASE WHEN n < ${NODES} THEN ${SLOTS} ELSE ${HOT_SLOTS} END AS slots) AS size`;
+    FROM bench_nodes, LATERAL (SELECT CASE WHEN n < ${NODES}::integer THEN ${SLOTS}::integer ELSE ${HOT_SLOTS}::integer END AS slots) AS size`;
   await sql.end();
   return ids;
 }
