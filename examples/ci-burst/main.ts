@@ -2,7 +2,7 @@
  * Runs one command on a rented cluster from a CI job, and ends with the command's exit code.
  * However it ends (success, failure, cancelled, out of time), the cluster is torn down.
  *
- *   node examples/ci-burst/main.ts [--gpu cpu] [--nodes 1] [--minutes 10] [--max-price 2.50] -- command [arguments…]
+ *   node examples/ci-burst/main.ts [--gpu cpu] [--nodes 1] [--minutes 10] [--max-price 2.50] [-- command arguments…]
  */
 import { constants } from "node:os";
 import { parseArgs } from "node:util";
@@ -15,7 +15,10 @@ const EXIT_OUT_OF_TIME = 124;
 const EXIT_NOT_RUN = 125;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-const { values, positionals: command } = parseArgs({
+/** Stands in for a test suite when no command is given. */
+const SAMPLE_COMMAND = ["sh", "-c", "echo tests of rank $VOLLEY_RANK of $VOLLEY_WORLD_SIZE passed"];
+
+const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     gpu: { type: "string", default: "cpu" },
@@ -24,6 +27,7 @@ const { values, positionals: command } = parseArgs({
     "max-price": { type: "string" },
   },
 });
+const command = positionals.length > 0 ? positionals : SAMPLE_COMMAND;
 const seconds = Number(values.minutes) * 60;
 
 /** Fires when the job is cancelled or its time is over; its reason is the exit code. */
@@ -59,8 +63,8 @@ function exitCodeOf(error: unknown): number {
   return EXIT_NOT_RUN;
 }
 
-if (command.length === 0 || !(seconds >= 60)) {
-  console.error("Usage: main.ts [--gpu cpu] [--nodes 1] [--minutes 10] [--max-price 2.50] -- command [arguments…]");
+if (!(seconds >= 60)) {
+  console.error("Usage: main.ts [--gpu cpu] [--nodes 1] [--minutes 10] [--max-price 2.50] [-- command arguments…]");
   process.exit(EXIT_NOT_RUN);
 }
 
