@@ -27,6 +27,8 @@ export interface EventStreamOptions {
   readonly signal: AbortSignal;
   /** Aborted by us when the stream ends for whatever reason, so that the source stops waiting. */
   readonly gone: AbortController;
+  /** Called once when the stream has ended. */
+  readonly onEnd: () => void;
   /** The last message of a stream that broke. */
   readonly onError: (error: unknown) => StreamMessage;
 }
@@ -54,6 +56,7 @@ export async function eventStream(
     ended = true;
     signal.removeEventListener("abort", end);
     gone.abort(new Error("the stream has ended"));
+    options.onEnd();
     // A source that is waiting has seen the signal; one that is not runs its clean-up now.
     Promise.resolve(source.return?.()).catch(() => undefined);
   };

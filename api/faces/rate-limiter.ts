@@ -5,6 +5,8 @@
 import { VolleyError } from "@volley/schema/errors";
 
 export const WINDOW_SECONDS = 60;
+/** Streams that one caller has open at the same time: each costs a connection and looks at the database now and then. */
+const OPEN_STREAMS_MAX = 256;
 /** Buckets at most; the one that was used the longest ago goes first. It was full, or its caller is one of many. */
 const BUCKETS_MAX = 100_000;
 
@@ -27,15 +29,38 @@ export interface RateLimiter {
   take(policy: string, caller: string, nowMs: number): RateLimit;
   /** Whether the bucket is empty, without taking from it. */
   isEmpty(policy: string, caller: string, nowMs: number): boolean;
+  /**
+   * Counts a stream of the caller as open.
+   * @returns to be called once when it has ended
+   * @throws {VolleyError} `rate_limited`
+   */
+  openStream(caller: string): () => void;
 }
 
 export function rateLimiter({ quota }: RateLimiterOptions): RateLimiter {
   const windowMs = WINDOW_SECONDS * 1000;
   const costMs = windowMs / quota;
   const fullAtMs = new Map<string, number>();
+  const streams = new Map<string, number>();
   const debtMs = (key: string, nowMs: number) => Math.max(0, (fullAtMs.get(key) ?? 0) - nowMs);
   return {
     isEmpty: (policy, caller, nowMs) => debtMs(`${policy} ${caller}`, nowMs) + costMs > windowMs,
+    openStream(caller) {
+      const open = streams.get(caller) ?? 0;
+      if (open >= OPEN_STREAMS_MAX) {
+        throw new VolleyError("rate_limited", `More than ${OPEN_STREAMS_MAX} streams are open at the same time.`, {
+          nextAction: "Close some of them first.",
+          retryAfterSeconds: 1,
+          extensions: { violated_policies: ["stream"] },
+        });
+      }
+      streams.set(caller, open + 1);
+      return () => {
+        const left = (streams.get(caller) ?? 1) - 1;
+        if (left > 0) streams.set(caller, left);
+        else streams.delete(caller);
+      };
+    },
     take(policy, caller, nowMs) {
       const key = `${policy} ${caller}`;
       const debt = debtMs(key, nowMs) + costMs;

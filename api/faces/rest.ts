@@ -110,6 +110,7 @@ async function streamAnswer(
     clock: call.services.clock,
     signal: call.signal,
     gone,
+    onEnd: call.limiter.openStream(call.callerHash),
     onError: (error) => ({ event: "error", data: JSON.stringify(reportProblem(call, error, label)) }),
   });
   return { status: 200, body, headers: EVENT_STREAM_HEADERS };

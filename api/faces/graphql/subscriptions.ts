@@ -80,6 +80,7 @@ export function graphqlStream({ domain, introspection }: GraphqlOptions): Graphq
       clock: call.services.clock,
       signal: call.signal,
       gone,
+      onEnd: call.limiter.openStream(call.callerHash),
       onError: (error) => ({ event: "complete", data: JSON.stringify(toProblem(error, call.requestId)) }),
     });
     return { status: 200, body: stream, headers: EVENT_STREAM_HEADERS };
