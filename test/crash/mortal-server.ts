@@ -1,5 +1,5 @@
 /** The all-in-one on fixed ports, so that whoever talks to it may outlive it. */
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -21,8 +21,6 @@ export class MortalServer implements AsyncDisposable {
 
   static async start(): Promise<MortalServer> {
     const folder = await mkdtemp(join(tmpdir(), "volley-crash-"));
-    // The embedded Postgres runs as another user when we are root.
-    await chmod(folder, 0o755);
     const ports = ["--port", String(await freePort()), "--rpc-port", String(await freePort())];
     return new MortalServer(folder, ports, await startLocalServer(folder, { args: ports }));
   }

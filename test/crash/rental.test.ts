@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MortalServer } from "./mortal-server.ts";
 
 const DURATION = "30m";
+const LINES = 6;
 const TEST_TIMEOUT_MS = 240_000;
 
 let server: MortalServer;
@@ -153,32 +154,38 @@ describe("a server that is killed", () => {
   );
 
   it(
-    "while a command runs goes on telling its output where it broke off",
+    "while a command runs keeps its output, and tells how it ended",
     async () => {
       const payer = await server.payerAddress();
       const handle = await reserve(await quoteTwoNodes(), payer, randomUUID());
       await server.pay(handle.data.payment.solanaPay.url);
       await untilStatus(handle, "running");
       const idempotencyKey = randomUUID();
-      const command = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 1; done";
+      const command = `for i in $(seq ${LINES}); do echo line $i; sleep 1; done`;
       const secret = handle.secret ?? undefined;
-      const lines = new Map<string, string>();
+      const whole = Array.from({ length: LINES }, (_, index) => `line ${index + 1}\n`).join("");
       let killing: Promise<void> | null = null;
-      const exits = new Set<number>();
-      await server.until("both ranks have exited", async () => {
-        const stream = server.volley.clusters.exec(handle.id, { command }, { secret, idempotencyKey });
-        let text = ["", ""];
-        for await (const output of stream) {
-          if (output.type === "exit") exits.add(output.rank);
-          else text = text.with(output.rank, (text[output.rank] ?? "") + output.data);
-          if (killing === null && text[0]?.includes("line 2")) killing = server.killAndStart();
+      const ranks = await server.until("both ranks have exited", async () => {
+        const ended = new Map<number, { text: string; code: number | null; reason: string | null }>();
+        const texts = new Map<number, string>();
+        // With the same key it is the same command, told again from its beginning.
+        for await (const output of server.volley.clusters.exec(handle.id, { command }, { secret, idempotencyKey })) {
+          const text = (texts.get(output.rank) ?? "") + (output.data ?? "");
+          texts.set(output.rank, text);
+          if (output.type === "exit") ended.set(output.rank, { text, code: output.code, reason: output.reason });
+          else if (killing === null && text.includes("line 2")) killing = server.killAndStart();
         }
         await killing;
-        for (const [rank, all] of text.entries()) lines.set(`rank ${rank}`, all);
-        return exits.size === 2;
+        return ended.size === 2 ? [...ended.values()] : null;
       });
-      const whole = "line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\n";
-      expect([...lines.values()]).toEqual([whole, whole]);
+      expect(killing).not.toBeNull();
+      for (const { text, code, reason } of ranks) {
+        // The agent died with the server, and may have taken the command along: then it says so.
+        if (code === 0) expect(text).toBe(whole);
+        else expect(reason).not.toBeNull();
+        expect(text).toContain("line 2\n");
+        expect(whole.startsWith(text)).toBe(true);
+      }
       await server.until("a teardown", () => server.volley.clusters.teardown(handle.id, { secret }));
       await untilOver(handle);
       expect(await server.brokenRules()).toEqual([]);

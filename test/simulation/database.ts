@@ -55,10 +55,20 @@ export class SimulatedDatabase {
     return this.#open !== null;
   }
 
-  async empty(): Promise<void> {
+  /** @param isQuick deletes rows instead of making the files anew, which costs a tenth and leaves traces on pages */
+  async empty(isQuick: boolean): Promise<void> {
+    if (this.#open !== null) await this.#abandon(this.#open);
+    this.#waiting = [];
     const found = await this.#real<{ name: string }[]>`
-      SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'`;
-    await this.#real.unsafe(`TRUNCATE ${found.map((table) => table.name).join(", ")}`);
+      SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`;
+    if (!isQuick) {
+      await this.#real.unsafe(`TRUNCATE ${found.map((table) => table.name).join(", ")}`);
+      return;
+    }
+    const deletions = found.map((table) => `DELETE FROM ${table.name};`).join(" ");
+    await this.#real.unsafe(
+      `SET session_replication_role = replica; ${deletions} SET session_replication_role = origin`,
+    );
   }
 
   async close(): Promise<void> {

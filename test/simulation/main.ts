@@ -1,11 +1,12 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--rentals R]`: N runs from seeds S, S+1, …, each with R rentals, on a Postgres
- * of its own. Exits with 1 when a rule was broken, after saying how to repeat exactly that run.
+ * `npm run sim -- [--seeds 300] [--seed 1] [--rentals 4] [--trace]`: so many runs from seeds S, S+1, …, each with so
+ * many rentals. Exits with 1 when a rule was broken, after saying how to repeat exactly that run.
  */
 import { parseArgs } from "node:util";
 import { printFailure, Summary } from "./report.ts";
-import { runSeed } from "./run-seed.ts";
-import { openStage } from "./stage.ts";
+import { runSeeds } from "./run-seeds.ts";
+
+const PROGRESS_EVERY = 25;
 
 const { values } = parseArgs({
   options: {
@@ -23,13 +24,13 @@ function whole(name: "seeds" | "seed" | "rentals"): number {
 }
 
 const [seeds, first, rentals] = [whole("seeds"), whole("seed"), whole("rentals")];
-await using stage = await openStage();
+const orders = Array.from({ length: seeds }, (_, index) => ({ seed: String(first + index), rentals }));
 const summary = new Summary();
-for (let index = 0; index < seeds; index++) {
-  const result = await runSeed(String(first + index), { stage, rentals });
+await runSeeds(orders, (result) => {
   summary.add(result);
   if (values.trace) console.log(result.tail.join("\n"));
   if (result.violations.length > 0) printFailure(result, rentals);
-}
+  if (summary.seeds % PROGRESS_EVERY === 0) console.log(summary.progress);
+});
 summary.print();
 process.exitCode = summary.hasFailed ? 1 : 0;

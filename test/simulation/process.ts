@@ -34,6 +34,8 @@ export interface CallOptions {
 export interface Fate {
   /** Called once for each call, in the order in which they take effect. */
   decide(label: string, process: SimulatedProcess, rates: CallRates | undefined): Verdict;
+  /** Called before that, where somebody wants to know the state of the world in which a call is made. */
+  look?(): Promise<void>;
   /** Until the call takes effect. */
   latencyMs(): number;
   /** From there until the caller hears of it. */
@@ -49,6 +51,7 @@ export class SimulatedProcess {
   readonly #fate: Fate;
   readonly #onCrash: (process: SimulatedProcess) => Promise<void>;
   readonly #ended = new AbortController();
+  readonly #sleeping = new Set<(reason: Error) => void>();
   #pausedUntilMs = 0;
   #crashed = false;
 
@@ -80,15 +83,33 @@ export class SimulatedProcess {
     this.#crashed = true;
     this.timeline.note(`${this.name} is killed`);
     await this.#onCrash(this);
-    this.#ended.abort(new Error(`${this.name} was killed`));
+    this.#bury();
+  }
+
+  /** The run is over. */
+  close(): void {
+    this.#crashed = true;
+    this.#bury();
+  }
+
+  /**
+   * Sleepers of a dead process wake with an error: whatever they still try reaches nobody, but they let go of signals
+   * that would keep the whole run in memory.
+   */
+  #bury(): void {
+    const reason = new Error(`${this.name} was killed`);
+    this.#ended.abort(reason);
+    for (const wake of [...this.#sleeping]) wake(reason);
   }
 
   /** Makes a call that leaves the process. Never settles once the process is dead. */
   call<Result>(label: string, effect: () => PromiseLike<Result> | Result, options: CallOptions = {}): Promise<Result> {
     return new Promise((resolve, reject) => {
+      if (this.#crashed) return;
       const arrive = () =>
         this.whenAwake(async () => {
           if (options.isReady?.(() => this.timeline.after(0, arrive)) === false) return;
+          if (this.#fate.look !== undefined) await this.#fate.look();
           const verdict = this.#fate.decide(label, this, options.rates);
           this.timeline.note(`${this.name} ${label}${verdict === "works" ? "" : ` [${verdict}]`}`);
           if (verdict === "pause") {
@@ -121,22 +142,36 @@ export class SimulatedProcess {
   get clock(): Clock {
     return {
       nowMs: () => this.timeline.nowMs,
-      sleep: (ms, signal) =>
-        new Promise((resolve, reject) => {
-          if (signal?.aborted) return reject(signal.reason);
-          let timer: Scheduled | undefined;
-          const stop = () => {
-            timer?.cancel();
-            reject(signal?.reason);
-          };
-          const wake = () => {
-            signal?.removeEventListener("abort", stop);
-            resolve();
-          };
-          timer = this.timeline.after(Math.max(0, ms), () => this.whenAwake(wake));
-          signal?.addEventListener("abort", stop, { once: true });
-        }),
+      sleep: (ms, signal) => this.#sleep(ms, signal),
     };
+  }
+
+  #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      if (this.#crashed) return;
+      let timer: Scheduled | undefined;
+      const end = () => {
+        timer?.cancel();
+        signal?.removeEventListener("abort", stop);
+        this.#sleeping.delete(die);
+      };
+      const stop = () => {
+        end();
+        reject(signal?.reason);
+      };
+      const die = (reason: Error) => {
+        end();
+        reject(reason);
+      };
+      const wake = () => {
+        end();
+        resolve();
+      };
+      this.#sleeping.add(die);
+      timer = this.timeline.after(Math.max(0, ms), () => this.whenAwake(wake));
+      signal?.addEventListener("abort", stop, { once: true });
+    });
   }
 
   #deliver(delayMs: number, answer: () => void): void {

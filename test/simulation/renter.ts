@@ -61,7 +61,7 @@ export function drawCharacter(random: SeededRandom): Character {
     paying: random.weighted(PAYING),
     using: random.weighted(USING),
     refundTo: random.weighted({ wallet: 4, freshWallet: 2, credit: 1, creditThenRefund: 2 }),
-    doubleClicks: random.chance(0.08),
+    doubleClicks: random.chance(0.05),
   };
 }
 
@@ -320,7 +320,8 @@ export class Renter {
       if (ORDER[now.status] < ORDER[last]) this.#fail("a cluster's status only goes on", `${last} → ${now.status}`);
       last = now.status;
       if (done(now)) return now;
-      await this.#sleepSeconds(3, 12);
+      const { least, most } = this.#world.renterPollSeconds;
+      await this.#sleepSeconds(least, most);
     }
     return null;
   }

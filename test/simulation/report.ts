@@ -22,6 +22,15 @@ export class Summary {
   #steps = 0;
   #virtualMs = 0;
 
+  get seeds(): number {
+    return this.#seeds;
+  }
+
+  get progress(): string {
+    const seconds = ((performance.now() - this.#startedMs) / 1000).toFixed(0);
+    return `${this.#seeds} seeds, ${this.#rentals} rentals, ${this.#failed.length} with violations, ${seconds} s`;
+  }
+
   get hasFailed(): boolean {
     return this.#failed.length > 0;
   }

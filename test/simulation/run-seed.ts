@@ -70,6 +70,7 @@ export async function runSeed(seed: string, options: SeedOptions): Promise<SeedR
     world.fail("every renter gets an end", waiting.join(", "));
   }
   if (world.violations.length === 0) await comeToRest(world, look);
+  world.close();
   return {
     seed,
     violations: world.violations,

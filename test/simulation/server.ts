@@ -19,7 +19,6 @@ import type { SimulatedDatabase } from "./database.ts";
 import type { Faults } from "./faults.ts";
 import type { SimulatedProcess } from "./process.ts";
 
-const TASK_POLL_MS = 1_500;
 const REFRESH_FAILURE_PAUSE_MS = 2_000;
 const ORIGIN = "http://volley.simulated";
 
@@ -30,6 +29,8 @@ export interface Outside {
   readonly supplier: Supplier;
   readonly signer: TreasurySigner;
   readonly settings: Settings;
+  /** How often a process looks for due tasks when nothing hints at one. */
+  readonly taskPollMs: number;
   readonly faults: () => Faults;
   readonly onLog: (level: "warn" | "error", message: string, fields: unknown) => void;
 }
@@ -45,11 +46,13 @@ export class Server {
   readonly process: SimulatedProcess;
   readonly #services: Services;
   readonly #app: ReturnType<typeof newApp>;
+  readonly #taskPollMs: number;
   #isListening = false;
 
   constructor(process: SimulatedProcess, outside: Outside) {
     this.process = process;
     this.#services = servicesFor(process, outside);
+    this.#taskPollMs = outside.taskPollMs;
     this.#app = newApp({
       services: () => this.#services,
       callerAddress: (_request, env) => (env as { address: string }).address,
@@ -73,7 +76,7 @@ export class Server {
     const never = new AbortController().signal;
     const owner = this.process.name;
     await Promise.all([
-      runTaskLoop(services, { owner, handlers: TASK_HANDLERS, pollMs: TASK_POLL_MS }, never),
+      runTaskLoop(services, { owner, handlers: TASK_HANDLERS, pollMs: this.#taskPollMs }, never),
       keepFresh(services),
     ]);
   }
@@ -117,7 +120,7 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     market: newMarket(),
     suppliers: { simulated: supplierFor(process, outside), agent: agentSupplier() },
     settings: outside.settings,
-    logger: loggerFor(outside.onLog),
+    logger: loggerFor(process, outside.onLog),
     metrics: NO_METRICS,
     hints: inProcessHints(clock),
   };
@@ -148,12 +151,15 @@ function signerFor(process: SimulatedProcess, { signer, faults }: Outside): Trea
   };
 }
 
-function loggerFor(onLog: Outside["onLog"]): Logger {
+function loggerFor(process: SimulatedProcess, onLog: Outside["onLog"]): Logger {
+  const log = (level: "warn" | "error") => (message: string, fields: unknown) => {
+    if (process.isAlive) onLog(level, message, fields);
+  };
   const logger: Logger = {
     debug: () => undefined,
     info: () => undefined,
-    warn: (message, fields) => onLog("warn", message, fields),
-    error: (message, fields) => onLog("error", message, fields),
+    warn: log("warn"),
+    error: log("error"),
     with: () => logger,
   };
   return logger;

@@ -6,6 +6,7 @@ import { checkAlways, type Violation } from "./always.ts";
 import { SimulatedChain } from "./chain.ts";
 import type { ApiRequest, ApiResponse, Network } from "./client.ts";
 import { Cloud } from "./cloud.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import type { SimulatedDatabase } from "./database.ts";
 import { type Faults, NO_FAULTS } from "./faults.ts";
 import { Machines } from "./machines.ts";
@@ -20,6 +21,8 @@ import { Wallet } from "./wallet.ts";
 
 const START_MS = Date.UTC(2027, 0, 1);
 const RESTART_MS = { least: 200, most: 15_000 };
+const TASK_POLL_MS = 3_000;
+const RENTER_POLL_SECONDS = { least: 5, most: 20 };
 const CLIENT_TIMEOUT_MS = 30_000;
 const HTTP_LATENCY_MS = 30;
 const TREASURY_LAMPORTS = 100_000_000_000n;
@@ -31,8 +34,13 @@ export interface WorldOptions {
   readonly faults: Faults;
   readonly processes: number;
   /** Decides over calls of the processes, and hears of other rates when the storm is over. */
-  readonly fate: (random: SeededRandom, count: (fault: string) => void) => Fate & { faults?: Faults };
+  readonly fate: (random: SeededRandom, count: (fault: string) => void, world: World) => Fate & { faults?: Faults };
   readonly settings?: Partial<Settings>;
+  /** How often processes look for due tasks, and how patient renters are between two looks. */
+  readonly taskPollMs?: number;
+  readonly renterPollSeconds?: { readonly least: number; readonly most: number };
+  /** Tables are emptied in less time, and rows may lie in another order than in another run. */
+  readonly isQuick?: boolean;
   /** Whether some of the machines have agents; the seed decides when absent. */
   readonly withAgents?: boolean;
 }
@@ -46,6 +54,7 @@ export class World {
   readonly machines: Machines;
   readonly nodes: readonly SimulatedNode[];
   readonly settings: Settings;
+  readonly renterPollSeconds: { readonly least: number; readonly most: number };
   /** How often each fault was injected. */
   readonly injected = new Map<string, number>();
   readonly logged = new Map<string, number>();
@@ -57,7 +66,8 @@ export class World {
   #generation = 0;
 
   static async open(options: WorldOptions): Promise<World> {
-    await options.stage.database.empty();
+    collectGarbage();
+    await options.stage.database.empty(options.isQuick ?? false);
     const random = new SeededRandom(options.seed);
     const { withAgents = random.stream("agents").chance(0.5) } = options;
     const nodes = await buildNetwork(options.stage.database.direct, random.stream("network"), START_MS, withAgents);
@@ -86,20 +96,23 @@ export class World {
         USDC_MINT: this.chain.now.usdcMint,
         VOLLEY_TREASURY_ADDRESS: signer.address,
         VOLLEY_CHAIN_POLL_MS: "3000",
-        VOLLEY_MARKET_REFRESH_MS: "10000",
+        VOLLEY_MARKET_REFRESH_MS: "20000",
+        VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "10",
         VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
         VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
         VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
       }),
       ...options.settings,
     };
-    this.#fate = options.fate(random.stream("fate"), this.count);
+    this.renterPollSeconds = options.renterPollSeconds ?? RENTER_POLL_SECONDS;
+    this.#fate = options.fate(random.stream("fate"), this.count, this);
     this.#outside = {
       database: this.database,
       chain: this.chain,
       supplier: new Cloud(this.timeline, random.stream("cloud"), this.machines, faults, this.count),
       signer,
       settings: this.settings,
+      taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
       faults,
       onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),
     };
@@ -122,6 +135,11 @@ export class World {
   fail(rule: string, detail: string): void {
     this.timeline.note(`VIOLATION ${rule}: ${detail}`);
     this.violations.push({ rule, detail });
+  }
+
+  /** Lets go of everything that would stay in memory. */
+  close(): void {
+    for (const server of this.#servers) server.process.close();
   }
 
   /** From here on nothing goes wrong any more. What has begun may end. */
@@ -210,8 +228,9 @@ export class World {
     this.#servers[index] = server;
     this.timeline.note(`${name} starts`);
     server.run().catch((error: unknown) => {
+      if (!process.isAlive) return;
       this.timeline.note(`${name} could not start: ${error instanceof Error ? error.message : error}`);
-      return process.crash();
+      this.timeline.after(0, () => process.crash());
     });
   }
 
