@@ -12,9 +12,8 @@
  */
 import { INTERCONNECTS } from "@volley/schema/resources/market";
 import type { NetworkIndex } from "./index/network-index.ts";
-import { compileRowFilter, type Occupancy, type RowFilter, ranksOn } from "./index/row-filter.ts";
-import { placeAnywhere } from "./placement/anywhere.ts";
-import { type Candidates, collect, type Gang, listOf, type Order } from "./placement/candidates.ts";
+import { compileRowFilter, type Occupancy, type RowFilter } from "./index/row-filter.ts";
+import { Candidates, fill, type Gang } from "./placement/candidates.ts";
 import { placeClosest } from "./placement/closest.ts";
 import { placeNearby } from "./placement/nearby.ts";
 import { rttMsMax } from "./placement/round-trips.ts";
@@ -52,16 +51,14 @@ function spread(gang: Gang): number[] {
 }
 
 function placeGang(index: NetworkIndex, wish: Wish, filter: RowFilter): Gang | null {
+  const { nodes } = wish;
   const link = linkOf(wish, filter);
   if (wish.prefer === "speed") return placeFastest(index, wish, filter, link);
-  if (link.kind === "none" && (wish.prefer === "price" || wish.nodes === 1)) {
-    return placeAnywhere(index, wish.gpu, filter, "price", wish.nodes);
-  }
-  const candidates = collectFor(index, wish, filter, "price");
-  if (wish.prefer === "price") return placeLinked(candidates, wish.nodes, link);
-  if (link.kind === "together" && link.together === "machine") return placeTogether(candidates, wish.nodes, "machine");
+  const candidates = new Candidates(index, wish.gpu, filter, "price");
+  if (wish.prefer === "price" || nodes === 1) return placeLinked(candidates, nodes, link);
+  if (link.kind === "together" && link.together === "machine") return placeTogether(candidates, nodes, "machine");
   const limit = link.kind === "near" ? link.chordSquaredLimit : link.kind === "together" ? -1 : Infinity;
-  return placeClosest(candidates, wish.nodes, limit);
+  return placeClosest(candidates, nodes, limit);
 }
 
 /** A link faster than ethernet reaches no farther than one fabric; so does a round trip too short for a network. */
@@ -74,15 +71,11 @@ function linkOf(wish: Wish, filter: RowFilter): Link {
   return limitMs === undefined ? { kind: "none" } : { kind: "near", chordSquaredLimit };
 }
 
-function collectFor(index: NetworkIndex, wish: Wish, filter: RowFilter, order: Order): Candidates {
-  const list = listOf(index, wish.gpu, order);
-  return list === undefined ? { index, order, rows: [], ranks: [] } : collect(index, list, filter, order);
-}
-
 function placeLinked(candidates: Candidates, ranksWanted: number, link: Link): Gang | null {
   switch (link.kind) {
     case "none":
-      throw new Error("gangs that nothing links are placed without collecting candidates");
+      // A rank adds the same wherever the others are, so no gang has a lower sum than the first machines in order.
+      return fill(candidates, ranksWanted, 0, () => true);
     case "together":
       return placeTogether(candidates, ranksWanted, link.together);
     case "near":
@@ -92,47 +85,19 @@ function placeLinked(candidates: Candidates, ranksWanted: number, link: Link): G
 
 /** Tries the links from the fastest down: a gang has a link when it is on one machine or in one fabric that has it. */
 function placeFastest(index: NetworkIndex, wish: Wish, filter: RowFilter, link: Link): Gang | null {
-  if (wish.nodes === 1) return fastestMachine(index, wish, filter);
-  const candidates = collectFor(index, wish, filter, "reliability");
+  const candidates = new Candidates(index, wish.gpu, filter, "reliability");
   const together = link.kind === "together" ? link.together : "fabric";
-  for (const level of linksAmong(candidates)) {
-    const gang = placeTogether(withLink(candidates, level), wish.nodes, together);
+  for (const level of linksOf(index, wish.gpu)) {
+    const gang = placeTogether(candidates, wish.nodes, wish.nodes === 1 ? "machine" : together, level);
     if (gang !== null) return gang;
   }
-  if (link.kind !== "none") return placeLinked(candidates, wish.nodes, link);
-  return placeAnywhere(index, wish.gpu, filter, "reliability", wish.nodes);
+  return placeLinked(candidates, wish.nodes, link);
 }
 
-/** The links faster than ethernet that candidates have, the fastest first. */
-function linksAmong(candidates: Candidates): number[] {
-  const { interconnect } = candidates.index.columns;
-  const seen = new Set<number>();
-  for (const row of candidates.rows) seen.add(interconnect[row] as number);
-  return [...seen].filter((level) => level > 0).sort((a, b) => b - a);
-}
-
-function withLink(candidates: Candidates, level: number): Candidates {
-  const { interconnect } = candidates.index.columns;
-  const rows: number[] = [];
-  const ranks: number[] = [];
-  for (const [at, row] of candidates.rows.entries()) {
-    if ((interconnect[row] as number) < level) continue;
-    rows.push(row);
-    ranks.push(candidates.ranks[at] as number);
-  }
-  return { ...candidates, rows, ranks };
-}
-
-function fastestMachine(index: NetworkIndex, wish: Wish, filter: RowFilter): Gang | null {
-  const list = listOf(index, wish.gpu, "reliability");
-  if (list === undefined) return null;
-  const { interconnect } = index.columns;
-  let best = -1;
-  for (let at = 0; at < list.length; at++) {
-    const row = list.rows[at] as number;
-    if (best >= 0 && (interconnect[row] as number) <= (interconnect[best] as number)) continue;
-    if (ranksOn(index.columns, filter, row) > 0) best = row;
-    if (best >= 0 && interconnect[best] === INTERCONNECTS.length - 1) break;
-  }
-  return best < 0 ? null : { rows: [best], ranks: [1] };
+/** The links faster than ethernet that machines of the model have, the fastest first. */
+function linksOf(index: NetworkIndex, gpu: string): number[] {
+  const seen = index.linksOf(gpu);
+  return INTERCONNECTS.map((_, level) => level)
+    .filter((level) => level > 0 && (seen & (1 << level)) !== 0)
+    .reverse();
 }

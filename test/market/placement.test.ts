@@ -117,6 +117,32 @@ describe("placement", () => {
     expect(found).toBeGreaterThan(300);
   });
 
+  test("gives the naive scan's answer where many machines share few fabrics, and most need not be looked at", () => {
+    const crowded = networkArbitrary(150).map((network) =>
+      network.map((node, at) => ({
+        ...node,
+        gpu: "cpu",
+        gpusTotal: 2,
+        gpusFree: 2,
+        fabric: `fabric-${at % 12}`,
+        reliabilityPpm: node.reliabilityPpm - (at % 50),
+        status: "online" as const,
+      })),
+    );
+    const wishes = fc.record({
+      nodes: fc.integer({ min: 2, max: 8 }),
+      interconnect: fc.constantFrom("thunderbolt", "roce", "infiniband"),
+      prefer: fc.constantFrom("price", "speed", "proximity"),
+    });
+    fc.assert(
+      fc.property(crowded, wishes, (network, wish) => {
+        const whole = wishFor({ ...wish, gpu: "cpu", gpus_per_node: 1 });
+        expect(placed(indexOf(network), whole)).toEqual(naivePlace(network, whole));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("every rank's machine meets the wish, has room for all its ranks, and any two are near enough", () => {
     fc.assert(
       fc.property(networkArbitrary(40), wishArbitrary, (network, wish) => {

@@ -33,6 +33,7 @@ export class NetworkIndex {
   readonly #sites = new Map<number, number>();
   readonly #rows = new RowTable(this.columns.ids);
   readonly #models: ModelLists[] = [];
+  readonly #links: number[] = [];
 
   constructor() {
     this.fabrics.code("");
@@ -50,6 +51,11 @@ export class NetworkIndex {
   /** @returns undefined when the network has never had a machine of that model */
   listsOf(gpu: string): ModelLists | undefined {
     return this.#models[this.gpus.find(gpu)];
+  }
+
+  /** One bit for each interconnect that a machine of the model has had: no other need be looked for. */
+  linksOf(gpu: string): number {
+    return this.#links[this.gpus.find(gpu)] ?? 0;
   }
 
   /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
@@ -73,6 +79,7 @@ export class NetworkIndex {
     } else {
       this.#write(known, record);
     }
+    this.#noteLink(this.rowOf(record.id));
     this.version++;
   }
 
@@ -107,7 +114,11 @@ export class NetworkIndex {
   sortLists(): void {
     const { model } = this.columns;
     const counts = this.#models.map(() => 0);
-    for (let row = 0; row < this.length; row++) counts[model[row] as number] = (counts[model[row] as number] ?? 0) + 1;
+    for (let row = 0; row < this.length; row++) {
+      const code = model[row] as number;
+      counts[code] = (counts[code] ?? 0) + 1;
+      this.#noteLink(row);
+    }
     const rowsOf = counts.map((count) => new Uint32Array(count));
     const next = counts.fill(0);
     for (let row = 0; row < this.length; row++) {
@@ -172,6 +183,12 @@ export class NetworkIndex {
 
   #lists(row: number): ModelLists {
     return this.#models[this.columns.model[row] as number] as ModelLists;
+  }
+
+  #noteLink(row: number): void {
+    const { model, interconnect } = this.columns;
+    const code = model[row] as number;
+    this.#links[code] = (this.#links[code] ?? 0) | (1 << (interconnect[row] as number));
   }
 
   #link(row: number): void {

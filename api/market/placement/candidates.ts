@@ -1,5 +1,5 @@
 /** The machines that meet a wish one by one, in the order in which a placement prefers them. */
-import type { Columns } from "../index/columns.ts";
+import { type Columns, grown } from "../index/columns.ts";
 import type { NetworkIndex } from "../index/network-index.ts";
 import type { PostingList } from "../index/posting-list.ts";
 import { type RowFilter, ranksOn } from "../index/row-filter.ts";
@@ -13,38 +13,80 @@ export interface Score {
   readonly secondary: number;
 }
 
-export interface Candidates {
-  readonly index: NetworkIndex;
-  readonly order: Order;
-  readonly rows: readonly number[];
-  /** Ranks that each machine can hold. */
-  readonly ranks: readonly number[];
-}
-
 /** Machines of a gang and the ranks that each holds, in the order in which they were taken. */
 export interface Gang {
   readonly rows: readonly number[];
   readonly ranks: readonly number[];
 }
 
-export function listOf(index: NetworkIndex, gpu: string, order: Order): PostingList | undefined {
-  const lists = index.listsOf(gpu);
-  return order === "price" ? lists?.byPrice : lists?.byReliability;
-}
+/** A search is over before the next one begins, so all share this room and none has to make its own. */
+const room = { rows: new Uint32Array(1024), ranks: new Uint32Array(1024) };
 
-export function collect(index: NetworkIndex, list: PostingList, filter: RowFilter, order: Order): Candidates {
-  const rows: number[] = [];
-  const ranks: number[] = [];
-  const { columns } = index;
-  for (let at = 0; at < list.length; at++) {
-    const row = list.rows[at] as number;
-    if (order === "price" && (columns.price[row] as number) > filter.priceMax) break;
-    const count = ranksOn(columns, filter, row);
-    if (count === 0) continue;
-    rows.push(row);
-    ranks.push(count);
+/** Looked for as they are needed: most searches end after a few. At most one of these is in use at a time. */
+export class Candidates {
+  readonly index: NetworkIndex;
+  readonly order: Order;
+  length = 0;
+  readonly #filter: RowFilter;
+  readonly #list: PostingList | undefined;
+  /** Where in the list to look on. */
+  #next = 0;
+
+  constructor(index: NetworkIndex, gpu: string, filter: RowFilter, order: Order) {
+    const lists = index.listsOf(gpu);
+    this.index = index;
+    this.order = order;
+    this.#filter = filter;
+    this.#list = order === "price" ? lists?.byPrice : lists?.byReliability;
   }
-  return { index, order, rows, ranks };
+
+  /** Whether there is a candidate at that place. */
+  has(at: number): boolean {
+    return at < this.length || this.#look(at + 1);
+  }
+
+  /** Finds all that there are. */
+  all(): void {
+    this.#look(Infinity);
+  }
+
+  row(at: number): number {
+    return room.rows[at] as number;
+  }
+
+  /** Ranks that the machine can hold. */
+  ranks(at: number): number {
+    return room.ranks[at] as number;
+  }
+
+  /** Looks on until there are `wanted`; false when there are fewer. */
+  #look(wanted: number): boolean {
+    const list = this.#list;
+    if (list === undefined) return false;
+    const { columns } = this.index;
+    const filter = this.#filter;
+    while (this.length < wanted) {
+      if (this.#next === list.length) return false;
+      const row = list.rows[this.#next++] as number;
+      if (this.order === "price" && (columns.price[row] as number) > filter.priceMax) {
+        this.#next = list.length;
+        return false;
+      }
+      const ranks = ranksOn(columns, filter, row);
+      if (ranks > 0) this.#add(row, ranks);
+    }
+    return true;
+  }
+
+  #add(row: number, ranks: number): void {
+    if (this.length === room.rows.length) {
+      room.rows = grown(Uint32Array, room.rows, this.length * 2);
+      room.ranks = grown(Uint32Array, room.ranks, this.length * 2);
+    }
+    room.rows[this.length] = row;
+    room.ranks[this.length] = ranks;
+    this.length++;
+  }
 }
 
 /** What one rank on this machine adds to a gang's {@link Score}. */
@@ -70,10 +112,10 @@ export function fill(
   const rows: number[] = [];
   const ranks: number[] = [];
   let left = ranksWanted;
-  for (let at = from; at < candidates.rows.length; at++) {
+  for (let at = from; candidates.has(at); at++) {
     if (!accepts(at)) continue;
-    const count = Math.min(left, candidates.ranks[at] as number);
-    rows.push(candidates.rows[at] as number);
+    const count = Math.min(left, candidates.ranks(at));
+    rows.push(candidates.row(at));
     ranks.push(count);
     left -= count;
     if (left === 0) return { rows, ranks };

@@ -6,10 +6,9 @@
  * machines in the ball. The ball with the shortest worst distance between two of its sites wins; of equal ones
  * the earlier anchor's.
  */
-import { chordSquared, type Point } from "../round-trip.ts";
 import { type Candidates, fill, type Gang } from "./candidates.ts";
 import { ANCHORS_MAX, placeNearby } from "./nearby.ts";
-import { type Sites, sitesOf } from "./sites.ts";
+import { Sites } from "./sites.ts";
 import { placeTogether } from "./together.ts";
 
 /** @param chordSquaredLimit as far as two ranks may be apart; negative when only one fabric will do */
@@ -34,7 +33,8 @@ interface Ball {
 }
 
 function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLimit: number): Gang | null {
-  const sites = sitesOf(candidates);
+  const sites = new Sites(candidates);
+  sites.all();
   let best: Ball | null = null;
   let bestWidth = chordSquaredLimit;
   for (let anchor = 0; anchor < Math.min(ANCHORS_MAX, sites.points.length); anchor++) {
@@ -46,34 +46,30 @@ function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLi
   }
   if (best === null) return null;
   const { sites: inside } = best;
-  return fill(candidates, ranksWanted, 0, (at) => inside.has(sites.siteOf[at] as number));
+  return fill(candidates, ranksWanted, 0, (at) => inside.has(sites.of(at)));
 }
 
 /** @returns null when the ball would be wider than `widthMax`, or all sites together have too little room */
 function ballAround(sites: Sites, anchor: number, ranksWanted: number, widthMax: number): Ball | null {
-  const centre = sites.points[anchor] as Point;
-  const away = Float64Array.from(sites.points, (point) => chordSquared(centre, point));
-  const taken = new Set<number>();
+  const near: { readonly site: number; readonly away: number }[] = [];
+  let room = 0;
+  for (let site = 0; site < sites.points.length; site++) {
+    const away = sites.chordSquared(anchor, site);
+    if (away > widthMax) continue;
+    near.push({ site, away });
+    room += sites.ranks[site] as number;
+  }
+  if (room < ranksWanted) return null;
+  near.sort((a, b) => a.away - b.away || a.site - b.site);
+  const taken: number[] = [];
   let ranks = 0;
   let width = 0;
-  while (ranks < ranksWanted) {
-    const next = nearestNotIn(taken, away);
-    if (next < 0 || (away[next] as number) > widthMax) return null;
-    for (const site of taken) {
-      width = Math.max(width, chordSquared(sites.points[site] as Point, sites.points[next] as Point));
-    }
+  for (const { site } of near) {
+    for (const other of taken) width = Math.max(width, sites.chordSquared(site, other));
     if (width > widthMax) return null;
-    taken.add(next);
-    ranks += sites.ranks[next] as number;
+    taken.push(site);
+    ranks += sites.ranks[site] as number;
+    if (ranks >= ranksWanted) break;
   }
-  return { sites: taken, width };
-}
-
-/** The earlier of two that are equally far away. */
-function nearestNotIn(taken: ReadonlySet<number>, away: Float64Array): number {
-  let nearest = -1;
-  for (let site = 0; site < away.length; site++) {
-    if (!taken.has(site) && (nearest < 0 || (away[site] as number) < (away[nearest] as number))) nearest = site;
-  }
-  return nearest;
+  return { sites: new Set(taken), width };
 }

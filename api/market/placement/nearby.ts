@@ -7,45 +7,44 @@
  * 2. Only if no anchor's gang came about: each anchor's gang takes the machines in order that stand within half
  *    the distance of the anchor. Any two of these are near enough, so this finds a gang around every centre.
  *
- * The best gang wins; of equal ones the earlier anchor's. For two ranks on two sites step 1 is exact.
+ * The best gang wins; of equal ones the earlier anchor's. For two ranks on two sites step 1 is exact, as far as there
+ * are anchors.
  */
 import { halfway } from "../round-trip.ts";
 import { type Candidates, fill, type Gang, isBetter, primaryOf, type Score, scoreOf } from "./candidates.ts";
-import { isNear, ranksWithin, type Sites, sitesOf } from "./sites.ts";
+import { Sites } from "./sites.ts";
 
 /** Sites that are tried as anchors, the best first. */
-export const ANCHORS_MAX = 64;
+export const ANCHORS_MAX = 32;
 
 export function placeNearby(candidates: Candidates, ranksWanted: number, chordSquaredLimit: number): Gang | null {
-  const sites = sitesOf(candidates);
-  const anchors = Math.min(ANCHORS_MAX, sites.points.length);
+  const sites = new Sites(candidates);
   return (
-    bestReach(candidates, sites, anchors, ranksWanted, chordSquaredLimit) ??
-    bestCore(candidates, sites, anchors, ranksWanted, halfway(chordSquaredLimit))
+    bestReach(candidates, sites, ranksWanted, chordSquaredLimit) ??
+    bestCore(candidates, sites, ranksWanted, halfway(chordSquaredLimit))
   );
 }
 
-function bestReach(
-  candidates: Candidates,
-  sites: Sites,
-  anchors: number,
-  ranksWanted: number,
-  limit: number,
-): Gang | null {
-  const { columns } = candidates.index;
+function bestReach(candidates: Candidates, sites: Sites, ranksWanted: number, limit: number): Gang | null {
+  const { index, order } = candidates;
   let best: Gang | null = null;
   let bestScore: Score | null = null;
-  for (let anchor = 0; anchor < anchors; anchor++) {
+  let hasFailed = false;
+  for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
     const first = sites.first[anchor] as number;
     if (bestScore !== null) {
       // Every rank of this gang and of all later ones is at least as dear as this machine.
-      const least = ranksWanted * primaryOf(columns, candidates.order, candidates.rows[first] as number);
-      if (candidates.order === "price" ? least >= bestScore.primary : least > bestScore.primary) break;
+      const least = ranksWanted * primaryOf(index.columns, order, candidates.row(first));
+      if (order === "price" ? least >= bestScore.primary : least > bestScore.primary) break;
     }
-    if (ranksWithin(sites, anchor, limit) < ranksWanted) continue;
+    // After a failure all candidates are known, and counting is less work than trying.
+    if (hasFailed && sites.ranksWithin(anchor, limit) < ranksWanted) continue;
     const gang = fill(candidates, ranksWanted, first, nearAll(sites, anchor, limit));
-    if (gang === null) continue;
-    const score = scoreOf(columns, candidates.order, gang);
+    if (gang === null) {
+      hasFailed = true;
+      continue;
+    }
+    const score = scoreOf(index.columns, order, gang);
     if (bestScore === null || isBetter(score, bestScore)) {
       best = gang;
       bestScore = score;
@@ -58,37 +57,33 @@ function bestReach(
 function nearAll(sites: Sites, anchor: number, limit: number): (at: number) => boolean {
   const taken = [anchor];
   /** For each site how many of `taken` it is known to be near to; -1 once it is too far from one. */
-  const checked = new Int32Array(sites.points.length);
+  const checked: number[] = [];
   return (at) => {
-    const site = sites.siteOf[at] as number;
-    let known = checked[site] as number;
+    const site = sites.of(at);
+    if (site === anchor) return true;
+    let known = checked[site] ?? 0;
     if (known < 0) return false;
-    while (known < taken.length && isNear(sites, site, taken[known] as number, limit)) known++;
+    const isNew = known === 0;
+    while (known < taken.length && sites.isNear(site, taken[known] as number, limit)) known++;
     if (known < taken.length) {
       checked[site] = -1;
       return false;
     }
-    if (site !== anchor && !taken.includes(site)) taken.push(site);
+    if (isNew) taken.push(site);
     checked[site] = taken.length;
     return true;
   };
 }
 
-function bestCore(
-  candidates: Candidates,
-  sites: Sites,
-  anchors: number,
-  ranksWanted: number,
-  half: number,
-): Gang | null {
-  const { columns } = candidates.index;
+function bestCore(candidates: Candidates, sites: Sites, ranksWanted: number, half: number): Gang | null {
+  const { index, order } = candidates;
   let best: Gang | null = null;
   let bestScore: Score | null = null;
-  for (let anchor = 0; anchor < anchors; anchor++) {
-    if (ranksWithin(sites, anchor, half) < ranksWanted) continue;
-    const gang = fill(candidates, ranksWanted, 0, (at) => isNear(sites, sites.siteOf[at] as number, anchor, half));
+  for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
+    if (sites.ranksWithin(anchor, half) < ranksWanted) continue;
+    const gang = fill(candidates, ranksWanted, 0, (at) => sites.isNear(sites.of(at), anchor, half));
     if (gang === null) continue;
-    const score = scoreOf(columns, candidates.order, gang);
+    const score = scoreOf(index.columns, order, gang);
     if (bestScore === null || isBetter(score, bestScore)) {
       best = gang;
       bestScore = score;

@@ -2,7 +2,7 @@
 import { NONE } from "../index/columns.ts";
 import { type Candidates, fill, type Gang, isBetter, primaryOf, type Score, secondaryOf } from "./candidates.ts";
 
-/** What the machines of one gang must have in common, beside the gangs that fit on one machine. */
+/** What the machines of one gang have in common. A gang that fits on one machine has everything in common. */
 export type Together = "machine" | "fabric" | "site";
 
 /** What the first machines of one group add up to. */
@@ -10,7 +10,7 @@ interface Tally {
   ranks: number;
   primary: number;
   secondary: number;
-  /** Where the group's first machine stands in the candidates. */
+  /** Where the group's first machine stands among the candidates. */
   readonly first: number;
 }
 
@@ -21,46 +21,75 @@ interface Best {
   readonly group: number | null;
 }
 
+/** Candidates between two looks at whether the rest can still matter; doubles each time. */
+const FIRST_LOOK = 16;
+
 /**
  * The best gang on one machine or in one group. Exact: within a group any machines go together, so its best gang
  * takes them in order, and the best of all groups is the best there is. Of equal gangs the one whose first
  * machine comes first wins, on one machine before several.
+ * @param linkMin only machines with at least this interconnect
  */
-export function placeTogether(candidates: Candidates, ranksWanted: number, together: Together): Gang | null {
-  const best = bestTogether(candidates, ranksWanted, together);
+export function placeTogether(
+  candidates: Candidates,
+  ranksWanted: number,
+  together: Together,
+  linkMin = 0,
+): Gang | null {
+  const { columns } = candidates.index;
+  const groupOf = together === "fabric" ? columns.fabric : columns.site;
+  const hasLink = (at: number) => linkMin === 0 || (columns.interconnect[candidates.row(at)] as number) >= linkMin;
+  const best =
+    together === "machine"
+      ? firstMachine(candidates, ranksWanted, hasLink)
+      : bestGroup(candidates, ranksWanted, { groupOf, mayBeAlone: together === "fabric", hasLink });
   if (best === null) return null;
   const { group, first } = best;
-  if (group === null) return { rows: [candidates.rows[first] as number], ranks: [ranksWanted] };
-  const groupOf = groupColumn(candidates, together);
-  return fill(candidates, ranksWanted, first, (at) => groupOf[candidates.rows[at] as number] === group);
+  if (group === null) return { rows: [candidates.row(first)], ranks: [ranksWanted] };
+  return fill(candidates, ranksWanted, first, (at) => groupOf[candidates.row(at)] === group && hasLink(at));
 }
 
-function groupColumn(candidates: Candidates, together: Together): Uint32Array {
-  const { columns } = candidates.index;
-  return together === "fabric" ? columns.fabric : columns.site;
+/** Candidates are in order, so the first machine with room for all is the best one. */
+function firstMachine(
+  candidates: Candidates,
+  ranksWanted: number,
+  hasLink: (at: number) => boolean,
+): Pick<Best, "first" | "group"> | null {
+  for (let at = 0; candidates.has(at); at++) {
+    if (candidates.ranks(at) >= ranksWanted && hasLink(at)) return { first: at, group: null };
+  }
+  return null;
 }
 
-function bestTogether(candidates: Candidates, ranksWanted: number, together: Together): Best | null {
-  const { index, order, rows, ranks } = candidates;
+interface Grouping {
+  readonly groupOf: Uint32Array;
+  /** Whether {@link NONE} stands for machines without a group. */
+  readonly mayBeAlone: boolean;
+  readonly hasLink: (at: number) => boolean;
+}
+
+function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Grouping): Best | null {
+  const { index, order } = candidates;
   const { columns } = index;
-  const groupOf = groupColumn(candidates, together);
   const tallies = new Map<number, Tally>();
   let best: Best | null = null;
-  const consider = (score: Score, first: number, group: number | null) => {
-    const isFirst = best === null || isBetter(score, best.score);
-    const isEarlier = best !== null && !isBetter(best.score, score) && first < best.first;
-    if (isFirst || isEarlier) best = { score, first, group };
-  };
-  for (let at = 0; at < rows.length; at++) {
-    const row = rows[at] as number;
-    const room = ranks[at] as number;
+  let nextLook = FIRST_LOOK;
+  for (let at = 0; candidates.has(at); at++) {
+    if (!grouping.hasLink(at)) continue;
+    const row = candidates.row(at);
+    const room = candidates.ranks(at);
     const primary = primaryOf(columns, order, row);
+    if (best !== null && at >= nextLook) {
+      if (isSettled(best, tallies, ranksWanted, primary)) break;
+      nextLook = at * 2;
+    }
     const secondary = secondaryOf(columns, order, row);
     if (room >= ranksWanted) {
-      consider({ primary: primary * ranksWanted, secondary: secondary * ranksWanted }, at, null);
+      const score = { primary: primary * ranksWanted, secondary: secondary * ranksWanted };
+      best = better(best, { score, first: at, group: null });
     }
-    const group = groupOf[row] as number;
-    if (together === "machine" || (together === "fabric" && group === NONE)) continue;
+    const group = grouping.groupOf[row] as number;
+    if (grouping.mayBeAlone && group === NONE) continue;
     let tally = tallies.get(group);
     if (tally === undefined) {
       tally = { ranks: 0, primary: 0, secondary: 0, first: at };
@@ -71,7 +100,22 @@ function bestTogether(candidates: Candidates, ranksWanted: number, together: Tog
     tally.ranks += count;
     tally.primary += primary * count;
     tally.secondary += secondary * count;
-    if (tally.ranks === ranksWanted) consider({ ...tally }, tally.first, group);
+    if (tally.ranks === ranksWanted) best = better(best, { score: { ...tally }, first: tally.first, group });
   }
   return best;
+}
+
+function better(best: Best | null, other: Best): Best {
+  if (best === null || isBetter(other.score, best.score)) return other;
+  return isBetter(best.score, other.score) || best.first <= other.first ? best : other;
+}
+
+/** Whether no group can come to a lower sum any more, given that every machine to come adds at least `primary`. */
+function isSettled(best: Best, tallies: ReadonlyMap<number, Tally>, ranksWanted: number, primary: number): boolean {
+  if (primary * ranksWanted <= best.score.primary) return false;
+  for (const tally of tallies.values()) {
+    if (tally.ranks === ranksWanted) continue;
+    if (tally.primary + primary * (ranksWanted - tally.ranks) <= best.score.primary) return false;
+  }
+  return true;
 }
