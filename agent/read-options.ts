@@ -25,7 +25,7 @@ To join, once:
   --country CC               such as DE
   --region NAME              such as frankfurt
   --latitude DEGREES --longitude DEGREES
-  --advertise-address HOST   where ranks on other machines reach this one
+  --advertise-address IP     where ranks on other machines reach this one
 
 Always:
   --api URL                  the API, or VOLLEY_API_URL

@@ -37,7 +37,8 @@ export function decodeCursor(text: string): Position | null {
     const value: unknown = JSON.parse(json);
     if (!Array.isArray(value) || value.length !== 2) return null;
     const [key, id] = value;
-    return typeof key === "string" && typeof id === "string" ? { key, id } : null;
+    // Postgres takes no NUL in a text.
+    return typeof key === "string" && typeof id === "string" && !`${key}${id}`.includes("\0") ? { key, id } : null;
   } catch {
     return null;
   }

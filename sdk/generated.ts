@@ -610,7 +610,7 @@ export interface NodesEnrolParams {
   /** Default: "ethernet". */
   interconnect?: "ethernet" | "thunderbolt" | "roce" | "infiniband" | "nvlink" | undefined;
   isolation: "process" | "container" | "gvisor" | "vm";
-  /** Where ranks on other machines reach this one. */
+  /** IP address at which ranks on other machines reach this one. */
   advertiseAddress?: string | undefined;
 }
 

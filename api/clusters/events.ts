@@ -1,4 +1,4 @@
-import type { Event, InputOf, Operations } from "@volley/schema";
+import { type Event, type InputOf, isId, type Operations } from "@volley/schema";
 import { and, asc, eq, gt } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { events } from "../db/tables.ts";
@@ -44,6 +44,7 @@ export async function* streamEvents(ctx: Context, input: InputOf<Events>): Async
 }
 
 async function sequenceOf(ctx: Context, clusterId: string, eventId: string): Promise<number> {
+  if (!isId("event", eventId)) throw invalidCursor();
   const [known] = await ctx.db
     .select({ sequence: events.sequence })
     .from(events)

@@ -13,6 +13,8 @@ type Enrol = Operations["nodes.enrol"];
 const RELIABILITY_PPM_NEW = 950_000;
 /** The lowest price at which the shortest rental of one GPU still costs something: 60 s at 60 micro-USDC an hour. */
 const PRICE_MICRO_USDC_MIN = 60n;
+/** Far above any machine's; the dearest cluster for the longest time still fits into 64 bits. */
+const PRICE_MICRO_USDC_MAX = 10_000_000_000n;
 
 /**
  * Joins a machine to the network, offline until its first heartbeat. A token is good for one machine; repeated by
@@ -31,6 +33,7 @@ export async function enrolNode(ctx: Context, input: InputOf<Enrol>): Promise<Ou
   if (priceMicroUsdc < PRICE_MICRO_USDC_MIN) {
     throw fieldError("/price_per_gpu_hour", "must be at least 0.00006 USDC");
   }
+  if (priceMicroUsdc > PRICE_MICRO_USDC_MAX) throw fieldError("/price_per_gpu_hour", "must be at most 10000 USDC");
   try {
     return toNodeResource(await ctx.db.transaction((tx) => enrol(ctx, tx, input, gpu, priceMicroUsdc)));
   } catch (error) {

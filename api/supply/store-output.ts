@@ -7,6 +7,8 @@ import type { OwnLease } from "./report-node.ts";
 
 /** Output kept of one rank: of its log and its commands together. */
 export const OUTPUT_BYTES_PER_RANK_MAX = 64 * 1024 * 1024;
+/** What keeping a chunk takes beside its data, so that very many small or empty ones don't slip through. */
+export const CHUNK_OVERHEAD_BYTES = 128;
 /** The source of what the main process prints; other sources are executions' ids. */
 export const LOG_SOURCE = "log";
 
@@ -49,7 +51,7 @@ function fit(fresh: readonly ChunkRow[], usedBytes: number): { fitting: ChunkRow
   let outputBytes = usedBytes;
   for (const row of fresh) {
     if (outputBytes >= OUTPUT_BYTES_PER_RANK_MAX) break;
-    outputBytes += Buffer.byteLength(row.data);
+    outputBytes += CHUNK_OVERHEAD_BYTES + Buffer.byteLength(row.data);
     const full = outputBytes >= OUTPUT_BYTES_PER_RANK_MAX;
     fitting.push(full ? { ...row, ...TRUNCATION } : row);
   }

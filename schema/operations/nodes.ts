@@ -15,6 +15,13 @@ import {
   reportResultSchema,
 } from "../resources/node.ts";
 
+/** It goes into the host tables of other machines' containers, where a name or a second line would be an attack. */
+const machineAddress = z
+  .string()
+  .max(45)
+  .refine((text) => z.ipv4().safeParse(text).success || z.ipv6().safeParse(text).success, "must be an IP address")
+  .describe("IP address at which ranks on other machines reach this one.");
+
 export const nodesEnrol = defineOperation({
   id: "nodes.enrol",
   summary: "Joins a machine to the network with a single-use token",
@@ -32,7 +39,7 @@ export const nodesEnrol = defineOperation({
     longitude: z.number().min(-180).max(180),
     interconnect: z.enum(INTERCONNECTS).default("ethernet"),
     isolation: z.enum(ISOLATIONS),
-    advertise_address: z.string().max(253).optional().describe("Where ranks on other machines reach this one."),
+    advertise_address: machineAddress.optional(),
   }),
   output: nodeSchema,
   status: 201,

@@ -52,12 +52,19 @@ export const inventoryFields = {
 
 export const LEASE_OBSERVATIONS = ["starting", "ready", "exited", "failed", "absent"] as const;
 
+/** What a process can end with, on any system. */
+const exitCode = z
+  .number()
+  .int()
+  .min(-(2 ** 31))
+  .max(2 ** 31 - 1);
+
 /** What the agent sees of one lease on its machine. */
 export const leaseObservationSchema = z
   .strictObject({
     lease_id: idSchema("lease"),
     state: z.enum(LEASE_OBSERVATIONS),
-    exit_code: z.number().int().optional(),
+    exit_code: exitCode.optional(),
     reason: z.string().max(1000).optional().describe("Why it failed, in a sentence."),
   })
   .meta({ id: "LeaseObservation" });
@@ -128,7 +135,11 @@ export const outputChunkSchema = z
   .strictObject({
     lease_id: idSchema("lease"),
     execution_id: idSchema("execution").optional(),
-    sequence: z.number().int().min(0),
+    sequence: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 31 - 2),
     stream: z.enum(["stdout", "stderr"]),
     data: z.string().max(OUTPUT_CHUNK_CHARACTERS_MAX),
     encoding: z.enum(["utf-8", "base64"]),
@@ -139,7 +150,7 @@ export const executionExitSchema = z
   .strictObject({
     lease_id: idSchema("lease"),
     execution_id: idSchema("execution"),
-    code: z.number().int(),
+    code: exitCode,
     reason: z.string().max(1000).optional(),
   })
   .meta({ id: "ExecutionExit" });

@@ -5,7 +5,7 @@ import { execInCluster } from "../../api/clusters/exec.ts";
 import { streamLogs } from "../../api/clusters/logs.ts";
 import type { Context } from "../../api/context.ts";
 import { executionRanks, leases } from "../../api/db/tables.ts";
-import { OUTPUT_BYTES_PER_RANK_MAX } from "../../api/supply/store-output.ts";
+import { CHUNK_OVERHEAD_BYTES, OUTPUT_BYTES_PER_RANK_MAX } from "../../api/supply/store-output.ts";
 import { until } from "../harness/services.ts";
 import { type Machine, newMachine } from "../supply/machine.ts";
 import { newWorld, type World } from "./world.ts";
@@ -232,7 +232,7 @@ describe("reports", () => {
       .select()
       .from(leases)
       .where(eq(leases.id, leaseIds[0] ?? ""));
-    expect(row?.outputBytes).toBe(3);
+    expect(row?.outputBytes).toBe(3 * (1 + CHUNK_OVERHEAD_BYTES));
   });
 
   test("of another machine's leases and of commands that never were are passed over", async () => {
@@ -264,7 +264,7 @@ describe("reports", () => {
   test("fill a rank's room and no more, with a notice where it was cut; other ranks have their own", async () => {
     await world.db
       .update(leases)
-      .set({ outputBytes: OUTPUT_BYTES_PER_RANK_MAX - 10 })
+      .set({ outputBytes: OUTPUT_BYTES_PER_RANK_MAX - 10 - CHUNK_OVERHEAD_BYTES })
       .where(eq(leases.id, leaseIds[0] ?? ""));
     await machine.report({
       chunks: [
