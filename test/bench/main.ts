@@ -4,6 +4,7 @@ import { printRows } from "./row.ts";
 const BENCHES = {
   search: async () => (await import("./quote-search.ts")).benchQuoteSearch(),
   http: async () => (await import("./http.ts")).benchHttp(),
+  memory: async () => (await import("./memory.ts")).benchMemory(),
   reservation: async () => (await import("./reservation.ts")).benchReservation(),
 } as const;
 

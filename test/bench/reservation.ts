@@ -2,7 +2,7 @@
  * Reserving over HTTP against pgbench calling the same SQL function on the same server, in turns, at several numbers
  * of clients, spread over many machines and on one alone. Durable: the database syncs every commit.
  */
-import { execFile, fork } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { migrateDatabase } from "../../api/db/migrate.ts";
 import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
 import { signQuote } from "../../api/market/quote-token.ts";
 import { type BenchRow, median, spread } from "./row.ts";
+import { QUOTE_KEY, startApi } from "./start-api.ts";
 
 const run = promisify(execFile);
 const ROUNDS = 5;
@@ -24,8 +25,6 @@ const SLOTS = 64;
 /** A machine that all clients want, one for each round: no real one has so many slots, but a round takes thousands. */
 const HOT_NODES = 2 * ROUNDS;
 const HOT_SLOTS = 10_000;
-const KEY = "k".repeat(43);
-const ADDRESS = "11111111111111111111111111111111";
 const random = strongRandom();
 
 interface World {
@@ -59,7 +58,7 @@ function newQuoteToken(nodeId: Id<"node">): string {
       ],
       rttMsMax: 0,
     },
-    [KEY],
+    [QUOTE_KEY],
   );
 }
 
@@ -208,32 +207,16 @@ export async function benchReservation(): Promise<BenchRow[]> {
   const database = await startEmbeddedPostgres(folder, { flags: "-c shared_buffers=1GB -c max_wal_size=4GB" });
   await migrateDatabase(database.url);
   const nodeIds = await insertNodes(database.url);
-  const server = fork(new URL("reservation-server.ts", import.meta.url), {
-    env: {
-      ...process.env,
-      DATABASE_URL: database.url,
-      VOLLEY_QUOTE_KEYS: KEY,
-      VOLLEY_SECRET_KEY: KEY,
-      VOLLEY_TREASURY_ADDRESS: ADDRESS,
-      VOLLEY_HOLDS_PER_CALLER_MAX: "1000000",
-      VOLLEY_RATE_LIMIT_PER_MINUTE: "100000000",
-      SOLANA_RPC_URL: "http://127.0.0.1:1",
-      USDC_MINT: ADDRESS,
-    },
-  });
+  const server = await startApi(database.url);
   try {
-    const apiUrl = await new Promise<string>((resolve, reject) => {
-      server.once("message", (message: { url: string }) => resolve(message.url));
-      server.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    });
-    const world: World = { url: database.url, apiUrl, folder, nodeIds };
+    const world: World = { url: database.url, apiUrl: server.url, folder, nodeIds };
     await preparePgbench(world);
     const rows: BenchRow[] = [];
     for (const clients of [1, 16, 64]) rows.push(await measure(world, clients, "spread"));
     for (const clients of [16, 64]) rows.push(await measure(world, clients, "hot"));
     return rows;
   } finally {
-    server.disconnect();
+    server.stop();
     await database.stop();
     await rm(folder, { recursive: true, force: true });
   }

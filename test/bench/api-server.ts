@@ -1,4 +1,4 @@
-/** The API with real adapters and no task loop, so that only reserving is measured. Started by the bench as a child. */
+/** The API with real adapters and no task loop, so that only requests are measured. Started by the benches as a child. */
 import { serve } from "@hono/node-server";
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { jsonLogger } from "../../api/adapters/json-logger.ts";
@@ -29,7 +29,9 @@ const services: Services = {
   metrics: prometheusMetrics(logger),
   hints: inProcessHints(systemClock),
 };
+const startedMs = performance.now();
 await services.market.refresh(services);
+const loadedMs = performance.now() - startedMs;
 const app = newApp({
   services: () => services,
   callerAddress: () => "127.0.0.1",
@@ -38,7 +40,7 @@ const app = newApp({
   domain: DOMAIN,
 });
 const server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, ({ port }) => {
-  process.send?.({ url: `http://127.0.0.1:${port}` });
+  process.send?.({ url: `http://127.0.0.1:${port}`, loadedMs, rssBytes: process.memoryUsage().rss });
 });
 process.once("disconnect", () => {
   server.close();

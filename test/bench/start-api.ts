@@ -1,0 +1,35 @@
+import { fork } from "node:child_process";
+
+export const QUOTE_KEY = "k".repeat(43);
+const ADDRESS = "11111111111111111111111111111111";
+
+export interface BenchApi {
+  readonly url: string;
+  /** How long reading the network took. */
+  readonly loadedMs: number;
+  /** Resident memory once it was read. */
+  readonly rssBytes: number;
+  stop(): void;
+}
+
+/** The API as a process of its own over a database. */
+export async function startApi(databaseUrl: string): Promise<BenchApi> {
+  const child = fork(new URL("api-server.ts", import.meta.url), {
+    env: {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      VOLLEY_QUOTE_KEYS: QUOTE_KEY,
+      VOLLEY_SECRET_KEY: QUOTE_KEY,
+      VOLLEY_TREASURY_ADDRESS: ADDRESS,
+      VOLLEY_HOLDS_PER_CALLER_MAX: "1000000",
+      VOLLEY_RATE_LIMIT_PER_MINUTE: "100000000",
+      SOLANA_RPC_URL: "http://127.0.0.1:1",
+      USDC_MINT: ADDRESS,
+    },
+  });
+  const message = await new Promise<Omit<BenchApi, "stop">>((resolve, reject) => {
+    child.once("message", (value) => resolve(value as Omit<BenchApi, "stop">));
+    child.once("exit", (code) => reject(new Error(`the API ended with ${code}`)));
+  });
+  return { ...message, stop: () => child.disconnect() };
+}
