@@ -110,9 +110,11 @@ function better(best: Best | null, other: Best): Best {
   return isBetter(best.score, other.score) || best.first <= other.first ? best : other;
 }
 
-/** Whether no group can come to a lower sum any more, given that every machine to come adds at least `primary`. */
+/**
+ * Whether no group can come to a lower sum any more, given that every machine to come adds at least `primary`. Groups
+ * that have not been seen can't: each of their machines comes after all of the best gang's.
+ */
 function isSettled(best: Best, tallies: ReadonlyMap<number, Tally>, ranksWanted: number, primary: number): boolean {
-  if (primary * ranksWanted <= best.score.primary) return false;
   for (const tally of tallies.values()) {
     if (tally.ranks === ranksWanted) continue;
     if (tally.primary + primary * (ranksWanted - tally.ranks) <= best.score.primary) return false;
