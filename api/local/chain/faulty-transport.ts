@@ -48,30 +48,36 @@ const writes = ["sendTransaction", "requestAirdrop"];
  *
  * @param random a number from 0 up to 1; a seeded one makes every fault repeatable. It is asked only about faults
  *   that are switched on.
+ * @param onFault told of every fault that was injected
  */
 export function faultyTransport(
   chain: DevelopmentChain,
   faults: Partial<ChainFaults> = {},
   random: () => number = () => 1,
+  onFault: (fault: keyof ChainFaults) => void = () => undefined,
 ): RpcTransport {
   const rates = { ...none, ...faults };
-  const happens = (rate: number) => rate > 0 && random() < rate;
+  const happens = (fault: keyof ChainFaults) => {
+    if (rates[fault] <= 0 || random() >= rates[fault]) return false;
+    onFault(fault);
+    return true;
+  };
   const whole = (limit: number) => Math.floor(random() * limit);
 
   const answer = (method: string, params: readonly unknown[]): unknown => {
-    if (method.startsWith("get") && happens(rates.minContextSlot)) throw minContextSlotNotReached(chain.slot);
+    if (method.startsWith("get") && happens("minContextSlot")) throw minContextSlotNotReached(chain.slot);
     if (method === "getTransaction" || method === "getBlock") {
-      if (happens(rates.unsupportedVersion)) throw unsupportedTransactionVersion(1);
-      if (method === "getTransaction" && happens(rates.missingTransaction)) return null;
+      if (happens("unsupportedVersion")) throw unsupportedTransactionVersion(1);
+      if (method === "getTransaction" && happens("missingTransaction")) return null;
     }
-    const lags = !writes.includes(method) && happens(rates.laggingNode);
+    const lags = !writes.includes(method) && happens("laggingNode");
     const lagSlots = lags ? 1 + whole(rates.maxLagSlots) : 0;
-    if (happens(rates.duplicateDelivery)) chain.call(method, params, lagSlots);
+    if (happens("duplicateDelivery")) chain.call(method, params, lagSlots);
     const result = chain.call(method, params, lagSlots);
     if (method !== "getSignaturesForAddress") return result;
     let page = result as SignatureEntry[];
-    if (happens(rates.reorderedSignatures)) page = shuffledWithinSlots(page, whole);
-    if (happens(rates.truncatedSignatures)) page = withGap(page, whole);
+    if (happens("reorderedSignatures")) page = shuffledWithinSlots(page, whole);
+    if (happens("truncatedSignatures")) page = withGap(page, whole);
     return page;
   };
 
@@ -79,10 +85,10 @@ export function faultyTransport(
     signal?.throwIfAborted();
     if (!isJsonRpcPayload(payload)) throw new TypeError("The payload is not a JSON-RPC 2.0 request");
     const { id } = payload as { id?: unknown };
-    if (happens(rates.rateLimit)) throw tooManyRequests();
-    if (happens(rates.droppedRequest)) throw new TypeError("The request was lost");
+    if (happens("rateLimit")) throw tooManyRequests();
+    if (happens("droppedRequest")) throw new TypeError("The request was lost");
     const response = asKitParses(respond(id, () => answer(payload.method, (payload.params ?? []) as unknown[])));
-    if (happens(rates.droppedResponse)) throw new TypeError("The response was lost");
+    if (happens("droppedResponse")) throw new TypeError("The response was lost");
     return response as TResponse;
   };
 }
