@@ -14,6 +14,7 @@ import type { Services } from "../context.ts";
 import { openDatabase } from "../db/database.ts";
 import { migrateDatabase } from "../db/migrate.ts";
 import { lockFolder } from "../local/folder-lock.ts";
+import { FOREIGN_DETAIL, isFromThisMachine } from "../local/is-from-this-machine.ts";
 import { readKeypair } from "../local/open-token-account.ts";
 import { type LocalOptions, readLocalOptions, USAGE } from "../local/options.ts";
 import { startEmbeddedPostgres } from "../local/postgres.ts";
@@ -139,6 +140,12 @@ Try next:
 Ctrl-C stops everything.`);
 }
 
+function refuseForeign({ headers }: Request): Response | null {
+  return isFromThisMachine(headers.get("host"), headers.get("origin"))
+    ? null
+    : new Response(FOREIGN_DETAIL, { status: 403 });
+}
+
 export async function startLocal(
   options: LocalOptions,
   environment: Environment,
@@ -152,7 +159,7 @@ export async function startLocal(
   const logger = jsonLogger({ clock: systemClock, level, write: (line) => process.stderr.write(`${line}\n`) });
 
   const { services, chain, databaseUrl, payerFile } = await openServices(options, environment, logger, stack);
-  const server = await serve(services, { port: options.port, host: "127.0.0.1" });
+  const server = await serve(services, { port: options.port, host: "127.0.0.1", refuse: refuseForeign });
   stack.defer(() => server.stop());
 
   const { token } = await issueEnrolmentToken(services, { supplierName: "this machine", supplierClass: "network" });

@@ -39,7 +39,14 @@ function closed(server: ServerType): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-export async function serve(services: Services, options: { port: number; host: string }): Promise<RunningServer> {
+export interface ServeOptions {
+  readonly port: number;
+  readonly host: string;
+  /** Refuses a request by what it says of where it comes from; null lets it pass. */
+  readonly refuse?: (request: Request) => Response | null;
+}
+
+export async function serve(services: Services, options: ServeOptions): Promise<RunningServer> {
   const { clock, db, logger } = services;
   const stopping = new AbortController();
   const now = clock.nowMs();
@@ -48,7 +55,10 @@ export async function serve(services: Services, options: { port: number; host: s
   await services.market.refresh(services);
 
   const app = newApp({ services: () => services, domain: DOMAIN, metrics: true, introspection: true, callerAddress });
-  const server = listen({ fetch: app.fetch, port: options.port, hostname: options.host });
+  const { refuse } = options;
+  const fetch: typeof app.fetch =
+    refuse === undefined ? app.fetch : (request, env) => refuse(request) ?? app.fetch(request, env);
+  const server = listen({ fetch, port: options.port, hostname: options.host });
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
     server.once("error", reject);

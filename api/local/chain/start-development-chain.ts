@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
+import { FOREIGN_DETAIL, isFromThisMachine } from "../is-from-this-machine.ts";
 import { ChainFolder } from "./chain-folder.ts";
 import type { ChainSettings } from "./chain-state.ts";
 import { DevelopmentChain, supportedMethods } from "./development-chain.ts";
@@ -78,7 +79,8 @@ export async function startDevelopmentChain(
       response.destroy();
     });
   });
-  const sockets = new WebSocketServer({ server, maxPayload: maxBodyBytes });
+  const verifyClient = ({ req }: { req: IncomingMessage }) => isAllowed(req);
+  const sockets = new WebSocketServer({ server, maxPayload: maxBodyBytes, verifyClient });
   sockets.on("connection", (socket) => serveSocket(chain, socket, onError));
   const stopSlots = makeSlots(chain, folder, slotMs, onError);
   const authority = `${host.includes(":") ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
@@ -161,7 +163,9 @@ async function serve(
   const { pathname } = new URL(request.url ?? "/", "http://chain");
   const answer = (status: number, body?: string) => response.writeHead(status, headers).end(body);
   const refuse = (status: number, error: string) => answer(status, printJson({ error }));
-  if (request.method === "OPTIONS") {
+  if (!isAllowed(request)) {
+    refuse(403, FOREIGN_DETAIL);
+  } else if (request.method === "OPTIONS") {
     answer(204);
   } else if (pathname === "/health") {
     answer(200, printJson({ status: "ok" }));
@@ -174,6 +178,12 @@ async function serve(
   } else {
     await answerPost(chain, pathname, request, answer, refuse, onError);
   }
+}
+
+/** Whoever listens on more than loopback has chosen to be reached from elsewhere. */
+function isAllowed({ headers, socket }: IncomingMessage): boolean {
+  const local = socket.localAddress?.replace(/^::ffff:/, "") ?? "";
+  return !(local === "::1" || local.startsWith("127.")) || isFromThisMachine(headers.host, headers.origin);
 }
 
 async function answerPost(
