@@ -86,7 +86,7 @@ const RULES: Readonly<Record<string, string>> = {
                WHERE finality <> 'dropped' GROUP BY payment_id) AS inbound ON inbound.payment_id = payments.id
     WHERE received_micro_usdc <> coalesce(arrived, 0)`,
   "a settled payment's hold was funded": `
-    SELECT id FROM payments WHERE (status = 'settled') <> EXISTS (
+    SELECT id FROM payments WHERE status = 'settled' AND NOT EXISTS (
       SELECT 1 FROM transfers WHERE pending_id = hold_transfer_id AND kind = 'fund')`,
   "a paid cluster was paid in full": `
     SELECT id FROM clusters WHERE status IN ('provisioning', 'running') AND NOT EXISTS (

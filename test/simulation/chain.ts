@@ -3,7 +3,9 @@ import { createSolanaRpcFromTransport, isJsonRpcPayload, type RpcTransport } fro
 import { rpcChain } from "../../api/chain/rpc.ts";
 import { DevelopmentChain } from "../../api/local/chain/development-chain.ts";
 import { faultyTransport } from "../../api/local/chain/faulty-transport.ts";
+import type { TransactionRecord } from "../../api/local/chain/transaction-history.ts";
 import type { Chain } from "../../api/ports/chain.ts";
+import type { Span } from "./cloud.ts";
 import type { Faults } from "./faults.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { SeededRandom } from "./random.ts";
@@ -18,48 +20,89 @@ const BLOCKHASH_LIFETIME_BLOCKS = 60;
 /** How long the chain adapter waits for a node. */
 const RPC_TIMEOUT_MS = 5_000;
 
+/** Shorter than it takes to be final: what a fork shows is never more than `confirmed`. */
+const FORK_MS: Span = { least: 3_000, most: 11_000 };
+
+const SETTINGS = {
+  seed: CHAIN_SEED,
+  slotsToFinalize: SLOTS_TO_FINALIZE,
+  blockhashLifetimeBlocks: BLOCKHASH_LIFETIME_BLOCKS,
+};
+
 export class SimulatedChain {
-  readonly #chain: DevelopmentChain;
+  readonly #main: DevelopmentChain;
   readonly #timeline: Timeline;
   readonly #random: SeededRandom;
+  readonly #count: (fault: string) => void;
   readonly #genesisSlot: number;
+  /** What all nodes show for a while, before the network agrees on the main chain. */
+  #fork: { readonly chain: DevelopmentChain; readonly untilMs: number } | null = null;
 
-  constructor(timeline: Timeline, random: SeededRandom) {
-    this.#chain = new DevelopmentChain({
-      seed: CHAIN_SEED,
-      genesisTimeMs: timeline.nowMs,
-      slotsToFinalize: SLOTS_TO_FINALIZE,
-      blockhashLifetimeBlocks: BLOCKHASH_LIFETIME_BLOCKS,
-    });
+  constructor(timeline: Timeline, random: SeededRandom, count: (fault: string) => void) {
+    this.#main = new DevelopmentChain({ ...SETTINGS, genesisTimeMs: timeline.nowMs });
     this.#timeline = timeline;
     this.#random = random;
-    this.#genesisSlot = this.#chain.slot;
+    this.#count = count;
+    this.#genesisSlot = this.#main.slot;
   }
 
-  /** The chain as it is now. */
+  /** The chain that will stay, as it is now. */
   get now(): DevelopmentChain {
-    const slots = Math.floor((this.#timeline.nowMs - this.#timeline.startMs) / SLOT_MS);
-    const behind = this.#genesisSlot + slots - this.#chain.slot;
-    if (behind > 0) this.#chain.advanceSlot(this.#timeline.nowMs, behind);
-    return this.#chain;
+    return this.#upToDate(this.#main);
+  }
+
+  /** Sends signed bytes to everybody who listens. */
+  send(wire: Uint8Array): TransactionRecord | null {
+    if (this.#isForked) this.#shown.submit(wire);
+    return this.now.submit(wire);
+  }
+
+  /** Sends signed bytes to nodes that stand on a fork, which everybody follows for some seconds, and then nobody. */
+  sendToFork(wire: Uint8Array): void {
+    if (!this.#isForked) {
+      const chain = new DevelopmentChain({ ...SETTINGS, snapshot: this.now.snapshot() });
+      const untilMs = this.#timeline.nowMs + this.#random.whole(FORK_MS.least, FORK_MS.most);
+      this.#fork = { chain, untilMs };
+      this.#count("chain fork");
+      this.#timeline.note("the chain forks");
+    }
+    this.#shown.submit(wire);
   }
 
   openFor(process: SimulatedProcess, faults: () => Faults): Chain {
     const simulated: RpcTransport = async <TResponse>(config: Parameters<RpcTransport>[0]): Promise<TResponse> => {
       const method = isJsonRpcPayload(config.payload) ? config.payload.method : "unknown";
+      const { chain: rates, chainHangs } = faults();
       return await process.call(
         `rpc ${method}`,
         async () => {
-          const chain = this.now;
-          return await faultyTransport(chain, faults().chain, () => this.#random.fraction())<TResponse>(config);
+          const onFault = (fault: string) => this.#count(`rpc ${fault}`);
+          const transport = faultyTransport(this.#shown, rates, () => this.#random.fraction(), onFault);
+          return await transport<TResponse>(config);
         },
         {
-          rates: { lostRequest: faults().chainHangs / 2, lostResponse: faults().chainHangs / 2 },
+          rates: { lostRequest: chainHangs / 2, lostResponse: chainHangs / 2 },
           lost: () => new DOMException("The operation was aborted due to timeout", "TimeoutError"),
           noticedAfterMs: RPC_TIMEOUT_MS,
         },
       );
     };
     return rpcChain(createSolanaRpcFromTransport(simulated), { clock: process.clock, timeoutMs: RPC_TIMEOUT_MS });
+  }
+
+  get #isForked(): boolean {
+    return this.#fork !== null && this.#timeline.nowMs < this.#fork.untilMs;
+  }
+
+  /** The chain that nodes show now. */
+  get #shown(): DevelopmentChain {
+    return this.#upToDate(this.#isForked && this.#fork !== null ? this.#fork.chain : this.#main);
+  }
+
+  #upToDate(chain: DevelopmentChain): DevelopmentChain {
+    const slots = Math.floor((this.#timeline.nowMs - this.#timeline.startMs) / SLOT_MS);
+    const behind = this.#genesisSlot + slots - chain.slot;
+    if (behind > 0) chain.advanceSlot(this.#timeline.nowMs, behind);
+    return chain;
   }
 }

@@ -23,7 +23,7 @@ export class Dice implements Fate {
   }
 
   decide(label: string, _process: SimulatedProcess, rates: CallRates | undefined): Verdict {
-    const verdict = this.#draw(rates);
+    const verdict = this.#draw(label, rates);
     if (verdict !== "works") this.#count(`${label.slice(0, label.indexOf(" "))} ${verdict}`);
     return verdict;
   }
@@ -38,8 +38,9 @@ export class Dice implements Fate {
     return this.#random.whole(SLOW_ANSWER_MS.least, SLOW_ANSWER_MS.most);
   }
 
-  #draw(rates: CallRates | undefined): Verdict {
-    const { crash, pause } = this.#faults;
+  #draw(label: string, rates: CallRates | undefined): Verdict {
+    const { crash, pauseAtSupplier } = this.#faults;
+    const pause = this.#faults.pause + (label.startsWith("supplier") ? pauseAtSupplier : 0);
     let draw = this.#random.fraction();
     const outcomes: [Verdict, number][] = [
       ["crashBefore", crash / 2],

@@ -46,6 +46,10 @@ export interface Faults {
   readonly crash: number;
   /** A process stands still for longer than its leases last, then goes on as if nothing had been. */
   readonly pause: number;
+  /** The same in the moment before it calls a supplier, which is the worst one. */
+  readonly pauseAtSupplier: number;
+  /** Processes' clocks differ by up to twice as much. */
+  readonly clockSkewMs: number;
 }
 
 export const NO_FAULTS: Faults = {
@@ -77,6 +81,8 @@ export const NO_FAULTS: Faults = {
   slowAnswer: 0,
   crash: 0,
   pause: 0,
+  pauseAtSupplier: 0,
+  clockSkewMs: 0,
 };
 
 /** A bad day: all of it at once, often enough that most rentals meet something. */
@@ -121,4 +127,6 @@ export const STORM: Faults = {
   slowAnswer: 0.004,
   crash: 0.002,
   pause: 0.0008,
+  pauseAtSupplier: 0.01,
+  clockSkewMs: 1_500,
 };

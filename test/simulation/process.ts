@@ -49,6 +49,8 @@ export class SimulatedProcess {
   readonly timeline: Timeline;
   readonly random: SeededRandom;
   readonly #fate: Fate;
+  /** How much its clock is ahead of the others'. */
+  readonly #clockSkewMs: number;
   readonly #onCrash: (process: SimulatedProcess) => Promise<void>;
   readonly #ended = new AbortController();
   readonly #sleeping = new Set<(reason: Error) => void>();
@@ -60,12 +62,14 @@ export class SimulatedProcess {
     timeline: Timeline,
     random: SeededRandom,
     fate: Fate,
+    clockSkewMs: number,
     onCrash: (process: SimulatedProcess) => Promise<void>,
   ) {
     this.name = name;
     this.timeline = timeline;
     this.random = random;
     this.#fate = fate;
+    this.#clockSkewMs = random.whole(-clockSkewMs, clockSkewMs);
     this.#onCrash = onCrash;
   }
 
@@ -141,7 +145,7 @@ export class SimulatedProcess {
   /** The process's own clock and timers. */
   get clock(): Clock {
     return {
-      nowMs: () => this.timeline.nowMs,
+      nowMs: () => this.timeline.nowMs + this.#clockSkewMs,
       sleep: (ms, signal) => this.#sleep(ms, signal),
     };
   }

@@ -26,6 +26,8 @@ export const PAYING = {
   poisonFirst: 1,
   withForeignReference: 1,
   withoutReferenceFirst: 1,
+  onFork: 1,
+  onForkThenExact: 1,
   never: 1,
 } as const;
 export type Paying = keyof typeof PAYING;
@@ -212,6 +214,12 @@ export class Renter {
         return this.#send(due, reference);
       case "withForeignReference":
         return this.#payBesides(due, reference);
+      case "onFork":
+        return this.wallet.payOnFork({ amountMicroUsdc: due, references: [reference] });
+      case "onForkThenExact":
+        this.wallet.payOnFork({ amountMicroUsdc: due, references: [reference] });
+        await this.#sleepSeconds(5, 60);
+        return this.#send(due, reference);
       case "withoutReferenceFirst":
         this.#send(due, null);
         await this.#sleepSeconds(0, 10);

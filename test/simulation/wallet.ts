@@ -70,6 +70,11 @@ export class Wallet {
     return this.#send(parts.map((part) => this.#transfer(this.#chain.now.usdcMint, part)));
   }
 
+  /** One transaction that everybody sees, and that is gone some seconds later. */
+  payOnFork(part: Part): void {
+    this.#chain.sendToFork(this.#signed([this.#transfer(this.#chain.now.usdcMint, part)]));
+  }
+
   /** A transfer of far more than there is: it lands, fails and moves nothing. */
   payAndFail(references: readonly string[]): SentTransaction {
     return this.#send([this.#transfer(this.#chain.now.usdcMint, { amountMicroUsdc: 2n ** 62n, references })]);
@@ -120,6 +125,12 @@ export class Wallet {
   }
 
   #send(instructions: readonly Instruction[]): SentTransaction {
+    const record = this.#chain.send(this.#signed(instructions));
+    if (record === null) throw new Error("the wallet's transaction was dropped");
+    return { signature: record.signature, landed: record.execution.err === null };
+  }
+
+  #signed(instructions: readonly Instruction[]): Uint8Array {
     const chain = this.#chain.now;
     const memo = getAddMemoInstruction({ memo: `${++this.#serial}` });
     const blockhash = chain.state.blockhash(chain.slot) as Blockhash;
@@ -132,9 +143,7 @@ export class Wallet {
     const compiled = compileTransaction(message);
     const signature = this.#key.sign(Uint8Array.from(compiled.messageBytes)) as SignatureBytes;
     const signed = { ...compiled, signatures: { ...compiled.signatures, [this.address]: signature } };
-    const record = chain.submit(Uint8Array.from(getTransactionEncoder().encode(signed)));
-    if (record === null) throw new Error("the wallet's transaction was dropped");
-    return { signature: record.signature, landed: record.execution.err === null };
+    return Uint8Array.from(getTransactionEncoder().encode(signed));
   }
 }
 

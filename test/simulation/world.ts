@@ -84,7 +84,7 @@ export class World {
     this.database = options.stage.database;
     this.nodes = nodes;
     this.#faults = options.faults;
-    this.chain = new SimulatedChain(this.timeline, random.stream("chain"));
+    this.chain = new SimulatedChain(this.timeline, random.stream("chain"), this.count);
     this.machines = new Machines(this.timeline);
     const faults = () => this.#faults;
     const { signer } = options.stage;
@@ -219,6 +219,7 @@ export class World {
       this.timeline,
       this.random.stream(`process ${name}`),
       this.#fate,
+      this.#faults.clockSkewMs,
       async () => {
         await this.database.processDied(process);
         this.#restart(index);
