@@ -63,8 +63,10 @@ test("costs the difference of the two bills, so that no rounding is lost between
   );
   await world.pay(cluster.payment);
   await world.reaches(cluster, "running", 60_000);
-  const { payment, total } = await extend(cluster, 67);
+  const { payment, total } = await extend(cluster, 62);
   if (payment === null) throw new Error("it is to be paid");
+  // 3 ranks for 123 s cost 132 870 with the fee, for 61 s 65 894; priced alone, 62 s would cost 4 less than the rest.
+  expect(micro(total.amount)).toBe(66_976n);
   await world.pay(payment);
   await world.reaches(cluster, "stopped");
   const { bill } = await world.get(cluster);

@@ -98,6 +98,16 @@ describe("a command", () => {
     expect(await asked()).toEqual([]);
   });
 
+  test("that has printed more than one reading takes ends after all of it", async () => {
+    const { items, ended } = read(exec({ rank: 0 }));
+    await until("the machine is asked", async () => (await asked()).length === 1);
+    const id = (await asked())[0]?.execution_id ?? "";
+    const chunks = Array.from({ length: 100 }, (_, sequence) => chunk(id, 0, sequence, `${sequence}`));
+    await machine.report({ chunks, exits: [exit(id, 0)] });
+    await ended;
+    expect(brief(items)).toEqual([...chunks.map(({ data }) => `0 stdout ${data}`), "0 exit 0"]);
+  });
+
   test("can go to one rank, as program and arguments", async () => {
     const { items, ended } = read(exec({ command: ["echo", "a b"], rank: 1 }));
     await until("the machine is asked", async () => (await asked()).length === 1);

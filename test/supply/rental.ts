@@ -1,7 +1,7 @@
 /** A paid cluster of one rank on a machine, for tests of what machines do. */
 import { eq } from "drizzle-orm";
 import { reconcileCluster } from "../../api/clusters/reconcile-cluster.ts";
-import { clusters, leases } from "../../api/db/tables.ts";
+import { leases } from "../../api/db/tables.ts";
 import { recordInbound } from "../../api/payments/record-inbound.ts";
 import { insertReservation, type Reservation } from "../harness/reservation.ts";
 import { system, type TestServices } from "../harness/services.ts";
@@ -38,10 +38,4 @@ export async function leaseOf(services: TestServices, rental: Rental) {
   const [lease] = await services.db.select().from(leases).where(eq(leases.id, rental.leaseId));
   if (lease === undefined) throw new Error("no such lease");
   return lease;
-}
-
-export async function clusterOf(services: TestServices, rental: Reservation) {
-  const [cluster] = await services.db.select().from(clusters).where(eq(clusters.id, rental.clusterId));
-  if (cluster === undefined) throw new Error("no such cluster");
-  return cluster;
 }
