@@ -2,7 +2,7 @@
  * The market as verbs see it: the network in memory, kept up to date from the database.
  *
  * In Node a loop of the entry calls `refresh` every few hundred milliseconds. In Workers, where nothing runs between
- * requests, `network` refreshes by itself when the last refresh is older than `refreshAfterMs`. Being a little
+ * requests, `network` refreshes by itself when the last refresh is older than twice that. Being a little
  * behind is harmless: the reservation claims capacity in the database, and a quote keeps the price it was made at.
  */
 import { VolleyError } from "@volley/schema/errors";
@@ -10,7 +10,7 @@ import type { Services } from "../context.ts";
 import type { NetworkIndex } from "./index/network-index.ts";
 import { type Position, readChanges, readNetwork } from "./index/read-nodes.ts";
 
-type MarketServices = Pick<Services, "db" | "clock">;
+type MarketServices = Pick<Services, "db" | "clock" | "settings">;
 
 export interface Market {
   /** Whether the network has been read once. */
@@ -27,14 +27,14 @@ export interface Market {
 }
 
 export interface MarketOptions {
-  /** `network` refreshes by itself what is older. */
+  /** `network` refreshes by itself what is older; left out, a loop that refreshes in time keeps it from ever doing so. */
   readonly refreshAfterMs?: number;
   /** Quotes are refused rather than made from what is older. */
   readonly staleAfterMs?: number;
 }
 
-/** With a loop that refreshes twice a second, only a loop in trouble gets this late. */
-const REFRESH_AFTER_MS_DEFAULT = 5_000;
+/** Times the pause of the loop: only a loop in trouble gets this late. */
+const REFRESH_AFTER_PAUSES = 2;
 const STALE_AFTER_MS_DEFAULT = 60_000;
 /** A refresh that has run for longer is thought lost, as with a request that was cancelled. */
 const REFRESH_LOST_AFTER_MS = 10_000;
@@ -49,7 +49,7 @@ interface Loaded {
 }
 
 export function newMarket(options: MarketOptions = {}): Market {
-  const { refreshAfterMs = REFRESH_AFTER_MS_DEFAULT, staleAfterMs = STALE_AFTER_MS_DEFAULT } = options;
+  const { staleAfterMs = STALE_AFTER_MS_DEFAULT } = options;
   let loaded: Loaded | null = null;
   let lastStarted = 0;
   let runningSinceMs: number | null = null;
@@ -72,6 +72,7 @@ export function newMarket(options: MarketOptions = {}): Market {
     refresh,
     async network(services) {
       const nowMs = services.clock.nowMs();
+      const refreshAfterMs = options.refreshAfterMs ?? services.settings.marketRefreshMs * REFRESH_AFTER_PAUSES;
       const ageMs = loaded === null ? Infinity : nowMs - loaded.atMs;
       if (loaded !== null && ageMs <= refreshAfterMs) return loaded.index;
       // At the edge a request can't wait for what another one has begun, so it takes what is there.

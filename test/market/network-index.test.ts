@@ -13,27 +13,29 @@ function rebuilt(records: Iterable<NodeRecord>): NetworkIndex {
 }
 
 function toColumns(nodes: readonly NodeRecord[]): NodeColumns {
-  const column = (value: (node: NodeRecord) => string | number) => nodes.map(value).join("\n");
+  const column = (value: (node: NodeRecord) => string | number) => Buffer.from(nodes.map(value).join("\n"));
   return {
     count: nodes.length,
-    id: column((node) => node.id),
-    supplier_class: column((node) => node.supplierClass),
-    gpu: column((node) => node.gpu),
-    gpus_total: column((node) => node.gpusTotal),
-    gpus_free: column((node) => node.gpusFree),
-    price: column((node) => node.priceMicroUsdcPerGpuHour),
-    country: column((node) => node.country),
-    region: column((node) => node.region),
-    latitude: column((node) => Math.round(node.latitude * COORDINATE_STEPS)),
-    longitude: column((node) => Math.round(node.longitude * COORDINATE_STEPS)),
-    interconnect: column((node) => node.interconnect),
-    fabric: column((node) => node.fabric ?? ""),
-    reliability: column((node) => node.reliabilityPpm),
-    isolation: column((node) => node.isolation),
-    cpu_cores: column((node) => node.cpuCores),
-    memory_gib: column((node) => node.memoryGib),
-    disk_gib: column((node) => node.diskGib),
-    status: column((node) => node.status),
+    texts: {
+      id: column((node) => node.id),
+      supplier_class: column((node) => node.supplierClass),
+      gpu: column((node) => node.gpu),
+      gpus_total: column((node) => node.gpusTotal),
+      gpus_free: column((node) => node.gpusFree),
+      price: column((node) => node.priceMicroUsdcPerGpuHour),
+      country: column((node) => node.country),
+      region: column((node) => node.region),
+      latitude: column((node) => Math.round(node.latitude * COORDINATE_STEPS)),
+      longitude: column((node) => Math.round(node.longitude * COORDINATE_STEPS)),
+      interconnect: column((node) => node.interconnect),
+      fabric: column((node) => node.fabric ?? ""),
+      reliability: column((node) => node.reliabilityPpm),
+      isolation: column((node) => node.isolation),
+      cpu_cores: column((node) => node.cpuCores),
+      memory_gib: column((node) => node.memoryGib),
+      disk_gib: column((node) => node.diskGib),
+      status: column((node) => node.status),
+    },
   };
 }
 

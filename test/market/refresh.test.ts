@@ -170,7 +170,7 @@ describe("the market", () => {
     const never = market.refresh({ ...services, db: hanging() });
     never.catch(() => undefined);
     let asked = 0;
-    const counting = { execute: () => Promise.reject(new Error(`asked ${++asked} times`)) } as unknown as Db;
+    const counting = databaseThat(() => Promise.reject(new Error(`asked ${++asked} times`)));
     expect(await market.network({ ...services, db: counting })).toBe(index);
     expect(asked).toBe(0);
     // Lost with the request that began it: the next one reads again.
@@ -189,6 +189,8 @@ describe("the market", () => {
   });
 });
 
-type Db = TestDatabase["db"];
-const failing = () => ({ execute: () => Promise.reject(new Error("connection refused")) }) as unknown as Db;
-const hanging = () => ({ execute: () => new Promise(() => undefined) }) as unknown as Db;
+/** A connection on which every statement ends like this. */
+const databaseThat = (answer: () => Promise<never>) =>
+  ({ $client: { unsafe: () => ({ raw: answer }) } }) as unknown as TestDatabase["db"];
+const failing = () => databaseThat(() => Promise.reject(new Error("connection refused")));
+const hanging = () => databaseThat(() => new Promise(() => undefined));

@@ -1,4 +1,5 @@
-/** Machines as the database sends them: each column one text, its values joined by newlines. */
+/** Machines as the database sends them: each column one text, its values parted by newlines. */
+import { Buffer } from "node:buffer";
 import {
   INTERCONNECTS,
   type Interconnect,
@@ -14,61 +15,68 @@ import type { NodeRecord } from "./node-record.ts";
 /** Coordinates travel as whole ten-thousandths of a degree, which the database prints in a third of the time. */
 export const COORDINATE_STEPS = 10_000;
 
+/** In the order in which they are asked for. */
+export const COLUMN_NAMES = [
+  "id",
+  "supplier_class",
+  "gpu",
+  "gpus_total",
+  "gpus_free",
+  "price",
+  "country",
+  "region",
+  "latitude",
+  "longitude",
+  "interconnect",
+  /** Empty for none. */
+  "fabric",
+  "reliability",
+  "isolation",
+  "cpu_cores",
+  "memory_gib",
+  "disk_gib",
+  "status",
+] as const;
+
+export type ColumnName = (typeof COLUMN_NAMES)[number];
+
 export interface NodeColumns {
   readonly count: number;
-  readonly id: string;
-  readonly supplier_class: string;
-  readonly gpu: string;
-  readonly gpus_total: string;
-  readonly gpus_free: string;
-  readonly price: string;
-  readonly country: string;
-  readonly region: string;
-  readonly latitude: string;
-  readonly longitude: string;
-  readonly interconnect: string;
-  /** Empty for none. */
-  readonly fabric: string;
-  readonly reliability: string;
-  readonly isolation: string;
-  readonly cpu_cores: string;
-  readonly memory_gib: string;
-  readonly disk_gib: string;
-  readonly status: string;
+  readonly texts: Readonly<Record<ColumnName, Uint8Array>>;
 }
 
 /** Adds rows to an index that is being loaded, without making an object or a string for each value. */
 export function appendColumns(index: NetworkIndex, from: NodeColumns): void {
   const { columns } = index;
-  const { count } = from;
+  const { count, texts } = from;
   const first = columns.length;
   index.reserve(count);
-  readStrings(from.id, count, (_, id) => index.append(id));
-  const codes = (text: string, target: { [row: number]: number }, codeOf: (value: string) => number) =>
+  readStrings(texts.id, count, (_, id) => index.append(id));
+  const codes = (text: Uint8Array, target: { [row: number]: number }, codeOf: (value: string) => number) =>
     readCodes(text, count, codeOf, (at, code) => {
       target[first + at] = code;
     });
-  const whole = (text: string, target: { [row: number]: number }) =>
+  const whole = (text: Uint8Array, target: { [row: number]: number }) =>
     readWhole(text, count, (at, value) => {
       target[first + at] = value;
     });
-  codes(from.gpu, columns.model, (gpu) => index.modelCode(gpu));
-  codes(from.country, columns.country, (country) => index.countries.code(country));
-  codes(from.region, columns.region, (region) => index.regions.code(region));
-  codes(from.fabric, columns.fabric, (fabric) => index.fabrics.code(fabric));
-  codes(from.interconnect, columns.interconnect, (value) => INTERCONNECTS.indexOf(value as Interconnect));
-  codes(from.isolation, columns.isolation, (value) => ISOLATIONS.indexOf(value as Isolation));
-  codes(from.supplier_class, columns.supplierClass, (value) => SUPPLIER_CLASSES.indexOf(value as SupplierClass));
-  whole(from.gpus_total, columns.total);
-  whole(from.gpus_free, columns.free);
-  whole(from.price, columns.price);
-  whole(from.reliability, columns.reliability);
-  whole(from.cpu_cores, columns.cpuCores);
-  whole(from.memory_gib, columns.memoryGib);
-  whole(from.disk_gib, columns.diskGib);
+  codes(texts.gpu, columns.model, (gpu) => index.modelCode(gpu));
+  codes(texts.country, columns.country, (country) => index.countries.code(country));
+  codes(texts.region, columns.region, (region) => index.regions.code(region));
+  codes(texts.fabric, columns.fabric, (fabric) => index.fabrics.code(fabric));
+  codes(texts.interconnect, columns.interconnect, (value) => INTERCONNECTS.indexOf(value as Interconnect));
+  codes(texts.isolation, columns.isolation, (value) => ISOLATIONS.indexOf(value as Isolation));
+  codes(texts.supplier_class, columns.supplierClass, (value) => SUPPLIER_CLASSES.indexOf(value as SupplierClass));
+  whole(texts.gpus_total, columns.total);
+  whole(texts.gpus_free, columns.free);
+  whole(texts.price, columns.price);
+  whole(texts.reliability, columns.reliability);
+  whole(texts.cpu_cores, columns.cpuCores);
+  whole(texts.memory_gib, columns.memoryGib);
+  whole(texts.disk_gib, columns.diskGib);
   readSites(index, from, first);
   readCodes(
-    from.status,
+    texts.status,
     count,
     (status) => (status === "online" ? 1 : 0),
     (at, online) => {
@@ -79,12 +87,12 @@ export function appendColumns(index: NetworkIndex, from: NodeColumns): void {
   );
 }
 
-function readSites(index: NetworkIndex, from: NodeColumns, first: number): void {
-  const latitudes = new Int32Array(from.count);
-  readWhole(from.latitude, from.count, (at, value) => {
+function readSites(index: NetworkIndex, { count, texts }: NodeColumns, first: number): void {
+  const latitudes = new Int32Array(count);
+  readWhole(texts.latitude, count, (at, value) => {
     latitudes[at] = value;
   });
-  readWhole(from.longitude, from.count, (at, longitude) => {
+  readWhole(texts.longitude, count, (at, longitude) => {
     const latitude = latitudes[at] as number;
     index.columns.site[first + at] = index.siteCode(latitude / COORDINATE_STEPS, longitude / COORDINATE_STEPS);
   });
@@ -94,11 +102,11 @@ function readSites(index: NetworkIndex, from: NodeColumns, first: number): void 
 export function toRecords(from: NodeColumns): NodeRecord[] {
   if (from.count === 0) return [];
   const lists = Object.fromEntries(
-    Object.entries(from).map(([name, text]) => [name, String(text).split("\n")]),
-  ) as Record<keyof NodeColumns, string[]>;
+    COLUMN_NAMES.map((name) => [name, Buffer.from(from.texts[name]).toString("utf8").split("\n")]),
+  ) as Record<ColumnName, string[]>;
   return Array.from({ length: from.count }, (_, at) => {
-    const text = (name: keyof NodeColumns) => lists[name][at] ?? "";
-    const number = (name: keyof NodeColumns) => Number(text(name));
+    const text = (name: ColumnName) => lists[name][at] ?? "";
+    const number = (name: ColumnName) => Number(text(name));
     return {
       id: text("id"),
       supplierClass: text("supplier_class") as SupplierClass,
