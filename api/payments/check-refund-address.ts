@@ -1,14 +1,15 @@
 import { address, isAddress, isOffCurveAddress } from "@solana/kit";
 import { SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
-import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
+import { findAssociatedTokenPda, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { TOKEN_2022_PROGRAM_ADDRESS } from "@solana-program/token-2022";
 import { VolleyError } from "@volley/schema/errors";
 import type { Context } from "../context.ts";
-import { ChainError } from "../ports/chain.ts";
+import { type Chain, ChainError } from "../ports/chain.ts";
 
 /**
  * USDC sent to a wrong kind of address is lost for good, so only wallets pass: accounts of the system program, or
- * addresses that somebody can have the key of.
+ * addresses that somebody can have the key of. The wallet must have a USDC account already: if we opened one at our
+ * cost, whoever closed it again would keep the rent, and the same money could go round until the treasury had no SOL.
  * @throws {VolleyError} `address_invalid`; `unavailable` when the chain can't be asked
  */
 export async function checkRefundAddress(ctx: Pick<Context, "chain" | "settings">, text: string): Promise<void> {
@@ -16,25 +17,35 @@ export async function checkRefundAddress(ctx: Pick<Context, "chain" | "settings"
   if (text === ctx.settings.treasuryAddress || text === ctx.settings.usdcMint) {
     throw invalid("It is an address of ours, not of a wallet of yours.");
   }
-  const owner = await ownerOf(ctx, text);
-  if (owner === SYSTEM_PROGRAM_ADDRESS) return;
+  const owner = await ask(ctx, (chain) => chain.accountOwner(text));
   if (owner === TOKEN_PROGRAM_ADDRESS || owner === TOKEN_2022_PROGRAM_ADDRESS) {
     throw invalid("It is a token account or a mint. Give the wallet that owns the token account.");
   }
-  if (owner !== null) throw invalid(`It belongs to the program ${owner}, so it is no wallet.`);
-  if (isOffCurveAddress(address(text))) {
+  if (owner !== null && owner !== SYSTEM_PROGRAM_ADDRESS)
+    throw invalid(`It belongs to the program ${owner}, so it is no wallet.`);
+  if (owner === null && isOffCurveAddress(address(text))) {
     throw invalid("Nothing is at this address, and no key can exist for it.");
+  }
+  const [usdcAccount] = await findAssociatedTokenPda({
+    owner: address(text),
+    mint: address(ctx.settings.usdcMint),
+    tokenProgram: TOKEN_PROGRAM_ADDRESS,
+  });
+  if ((await ask(ctx, (chain) => chain.tokenBalance(usdcAccount, "confirmed"))) === null) {
+    throw invalid(
+      "The wallet has no USDC account yet; receiving any USDC, or adding the token in the wallet, opens one.",
+    );
   }
 }
 
 const invalid = (why: string) =>
   new VolleyError("address_invalid", `The address can't receive USDC. ${why}`, {
-    nextAction: "Give the address of a Solana wallet that you control.",
+    nextAction: "Give the address of a Solana wallet that you control and that holds, or has held, USDC.",
   });
 
-async function ownerOf(ctx: Pick<Context, "chain">, at: string): Promise<string | null> {
+async function ask<Answer>(ctx: Pick<Context, "chain">, question: (chain: Chain) => Promise<Answer>): Promise<Answer> {
   try {
-    return await ctx.chain.accountOwner(at);
+    return await question(ctx.chain);
   } catch (cause) {
     if (!(cause instanceof ChainError)) throw cause;
     throw new VolleyError("unavailable", "The address could not be checked: the Solana node doesn't answer.", {

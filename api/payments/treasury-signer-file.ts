@@ -15,12 +15,7 @@ import {
   signTransactionMessageWithSigners,
 } from "@solana/kit";
 import { getAddMemoInstruction } from "@solana-program/memo";
-import {
-  findAssociatedTokenPda,
-  getCreateAssociatedTokenIdempotentInstruction,
-  getTransferCheckedInstruction,
-  TOKEN_PROGRAM_ADDRESS,
-} from "@solana-program/token";
+import { findAssociatedTokenPda, getTransferCheckedInstruction, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { USDC_DECIMALS } from "@volley/schema/money";
 import { z } from "zod";
 import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
@@ -84,7 +79,6 @@ async function sign(signer: KeyPairSigner, usdcMint: string, order: RefundOrder)
     (live) =>
       appendTransactionMessageInstructions(
         [
-          getCreateAssociatedTokenIdempotentInstruction({ payer: signer, ata: destination, owner, mint }),
           getAddMemoInstruction({ memo: order.refundId }),
           getTransferCheckedInstruction({
             source,

@@ -25,15 +25,21 @@ afterAll(async () => {
 describe("an address for refunds", () => {
   const check = (address: string) => checkRefundAddress(world.ctx, address);
 
-  test("is a wallet, known to the chain or not", async () => {
-    await check((await world.wallet()).address);
-    await check((await writeKey(join(folder, "unknown.json"))).address);
+  test("is a wallet that has a USDC account", async () => {
+    const known = (await world.wallet()).address;
+    world.advance(1);
+    await check(known);
+    const unknown = (await writeKey(join(folder, "unknown.json"))).address;
+    await expect(check(unknown)).rejects.toMatchObject({
+      code: "address_invalid",
+      message: expect.stringContaining("no USDC account"),
+    });
   });
 
   test("is a vault of a program when it exists and the system program owns it", async () => {
     const [vault] = await getProgramDerivedAddress({ programAddress: TOKEN_PROGRAM_ADDRESS, seeds: ["vault"] });
     await expect(check(vault)).rejects.toMatchObject({ code: "address_invalid" });
-    world.chain.faucet({ address: vault, lamports: oneSol });
+    world.chain.faucet({ address: vault, lamports: oneSol, microUsdc: 1n });
     world.advance(1);
     await check(vault);
   });
@@ -50,7 +56,7 @@ describe("an address for refunds", () => {
   ])("is not %s", async (_name, address) => {
     await expect(check(await address())).rejects.toMatchObject({
       code: "address_invalid",
-      nextAction: "Give the address of a Solana wallet that you control.",
+      nextAction: "Give the address of a Solana wallet that you control and that holds, or has held, USDC.",
     });
   });
 

@@ -1,3 +1,4 @@
+import { getCreateAssociatedTokenIdempotentInstruction } from "@solana-program/token";
 import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,6 +13,7 @@ import { getRefund } from "../../api/payments/get-refund.ts";
 import { processRefund } from "../../api/payments/process-refund.ts";
 import { type Chain, ChainError } from "../../api/ports/chain.ts";
 import type { RefundOrder } from "../../api/ports/treasury-signer.ts";
+import { send, usdcAccountOf } from "../chain/wallet.ts";
 import type { Reservation } from "../harness/reservation.ts";
 import { type MoneyWorld, newMoneyWorld, repeat } from "./world.ts";
 
@@ -24,13 +26,13 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-/** A cluster with a credit, and a wallet that never had USDC. */
+/** A cluster with a credit, and a wallet that has no USDC. */
 async function withCredit() {
   const reservation = await world.reserve({ amountMicroUsdc: AMOUNT });
   await world.pay(await world.wallet(), AMOUNT + SURPLUS, [reservation.reference]);
   world.advance(1);
   await world.watch(reservation);
-  const receiver = await world.wallet(0n);
+  const receiver = await emptyWallet();
   const refund = await createRefund(world.holder(reservation, `refund of ${reservation.clusterId}`), {
     cluster_id: parseId("cluster", reservation.clusterId),
     to: receiver.address,
@@ -44,8 +46,20 @@ const attemptsOf = (id: string) =>
   world.db.select().from(refundAttempts).where(eq(refundAttempts.refundId, id)).orderBy(refundAttempts.attempt);
 const chainThat = (parts: Partial<Chain>): Context => world.with({ chain: { ...world.ctx.chain, ...parts } });
 
+/** A wallet with a USDC account that holds nothing. */
+async function emptyWallet() {
+  const wallet = await world.wallet(0n);
+  const ata = await usdcAccountOf(world.chain, wallet.address);
+  const { usdcMint: mint } = world.chain;
+  await send(world.chain, wallet, [
+    getCreateAssociatedTokenIdempotentInstruction({ payer: wallet, ata, owner: wallet.address, mint }),
+  ]);
+  world.advance(1);
+  return wallet;
+}
+
 describe("a refund", () => {
-  test("arrives once, in full, at a wallet that had no token account", async () => {
+  test("arrives once, in full", async () => {
     const { reservation, receiver, refund } = await withCredit();
     expect(refund).toMatchObject({ status: "pending", amount: { amount: "3.000000" }, to: receiver.address });
     await world.catchUp();
@@ -249,7 +263,7 @@ async function failCluster(reservation: Reservation): Promise<void> {
 }
 
 test("what an ended cluster didn't use goes to its refund address, and its bill follows the refund", async () => {
-  const receiver = await world.wallet(0n);
+  const receiver = await emptyWallet();
   const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, refundAddress: receiver.address });
   await world.pay(await world.wallet(), AMOUNT, [reservation.reference]);
   world.advance(1);
@@ -262,6 +276,23 @@ test("what an ended cluster didn't use goes to its refund address, and its bill 
   const { bill } = await world.cluster(reservation);
   expect(bill?.refund).toMatchObject({ status: "finalized", signature: expect.any(String) });
   expect(await usdcOf(receiver.address)).toBe(AMOUNT);
+});
+
+test("opens no token account at the treasury's cost: the money becomes credit", async () => {
+  const stranger = await world.wallet(0n);
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, refundAddress: stranger.address });
+  await world.pay(await world.wallet(), AMOUNT, [reservation.reference]);
+  world.advance(1);
+  await world.watch(reservation);
+  await failCluster(reservation);
+  await world.catchUp();
+  const solOfTreasury = () => world.chain.call("getBalance", [world.treasury.address]);
+  const before = solOfTreasury();
+  const [refund] = await world.refunds(reservation);
+  expect(await processRefund(world.ctx, refund?.id ?? "")).toBe("done");
+  expect(solOfTreasury()).toEqual(before);
+  expect((await world.cluster(reservation)).bill).toMatchObject({ refund: { id: null, status: "credited" } });
+  await expect(create(reservation, stranger.address)).rejects.toMatchObject({ code: "address_invalid" });
 });
 
 test("money that was to go to a token account becomes credit, for its holder to name a wallet", async () => {
