@@ -37,7 +37,7 @@ function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLi
   sites.all();
   let best: Ball | null = null;
   let bestWidth = chordSquaredLimit;
-  for (let anchor = 0; anchor < Math.min(ANCHORS_MAX, sites.points.length); anchor++) {
+  for (let anchor = 0; anchor < Math.min(ANCHORS_MAX, sites.length); anchor++) {
     const ball = ballAround(sites, anchor, ranksWanted, bestWidth);
     if (ball === null) continue;
     if (best !== null && ball.width === bestWidth) continue;
@@ -51,25 +51,37 @@ function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLi
 
 /** @returns null when the ball would be wider than `widthMax`, or all sites together have too little room */
 function ballAround(sites: Sites, anchor: number, ranksWanted: number, widthMax: number): Ball | null {
-  const near: { readonly site: number; readonly away: number }[] = [];
-  let room = 0;
-  for (let site = 0; site < sites.points.length; site++) {
-    const away = sites.chordSquared(anchor, site);
-    if (away > widthMax) continue;
-    near.push({ site, away });
-    room += sites.ranks[site] as number;
-  }
-  if (room < ranksWanted) return null;
-  near.sort((a, b) => a.away - b.away || a.site - b.site);
   const taken: number[] = [];
   let ranks = 0;
   let width = 0;
-  for (const { site } of near) {
+  for (const site of nearestSites(sites, anchor, ranksWanted, widthMax)) {
     for (const other of taken) width = Math.max(width, sites.chordSquared(site, other));
     if (width > widthMax) return null;
     taken.push(site);
     ranks += sites.ranks[site] as number;
-    if (ranks >= ranksWanted) break;
+    if (ranks >= ranksWanted) return { sites: new Set(taken), width };
   }
-  return { sites: new Set(taken), width };
+  return null;
+}
+
+/** Square of the chord of about 40 km, where the search for neighbours begins. */
+const NEIGHBOURHOOD = 4e-5;
+
+/** The sites around an anchor with room for all ranks, the nearest first; fewer when there is too little room. */
+function nearestSites(sites: Sites, anchor: number, ranksWanted: number, widthMax: number): number[] {
+  // Sorting all sites would cost more than looking a few times farther away.
+  for (let reach = NEIGHBOURHOOD; ; reach *= 9) {
+    const limit = Math.min(reach, widthMax);
+    const near: { readonly site: number; readonly away: number }[] = [];
+    let room = 0;
+    for (let site = 0; site < sites.length; site++) {
+      const away = sites.chordSquared(anchor, site);
+      if (away > limit) continue;
+      near.push({ site, away });
+      room += sites.ranks[site] as number;
+    }
+    // No two points of the sphere are farther apart than its diameter.
+    if (room < ranksWanted && reach < widthMax && reach <= 4) continue;
+    return near.sort((a, b) => a.away - b.away || a.site - b.site).map(({ site }) => site);
+  }
 }

@@ -1,14 +1,18 @@
 /** The places where candidates stand, and how far they are from each other. */
-import { chordSquared, type Point } from "../round-trip.ts";
+import type { Point } from "../round-trip.ts";
 import type { Candidates } from "./candidates.ts";
 
 /** The sites of some candidates, numbered in the order in which the candidates first name them; found as they are needed. */
 export class Sites {
-  readonly points: Point[] = [];
+  length = 0;
   /** Ranks that the candidates of each site can hold, as far as they have been looked at. */
   readonly ranks: number[] = [];
   /** Where each site's first candidate stands. */
   readonly first: number[] = [];
+  // Points apart by axis: arrays of doubles, which a pass over all sites reads several times as fast as objects.
+  readonly #x: number[] = [];
+  readonly #y: number[] = [];
+  readonly #z: number[] = [];
   readonly #candidates: Candidates;
   readonly #siteOf: number[] = [];
   readonly #numbers = new Map<number, number>();
@@ -19,7 +23,7 @@ export class Sites {
 
   /** Whether there is a site of that number. */
   has(site: number): boolean {
-    while (this.points.length <= site) if (!this.#look()) return false;
+    while (this.length <= site) if (!this.#look()) return false;
     return true;
   }
 
@@ -38,15 +42,19 @@ export class Sites {
     return a === b || this.chordSquared(a, b) <= chordSquaredLimit;
   }
 
+  /** As `chordSquared` of round-trip.ts. */
   chordSquared(a: number, b: number): number {
-    return chordSquared(this.points[a] as Point, this.points[b] as Point);
+    const x = (this.#x[a] as number) - (this.#x[b] as number);
+    const y = (this.#y[a] as number) - (this.#y[b] as number);
+    const z = (this.#z[a] as number) - (this.#z[b] as number);
+    return x * x + y * y + z * z;
   }
 
   /** Ranks that all sites within reach of one could hold. */
   ranksWithin(centre: number, chordSquaredLimit: number): number {
     this.all();
     let sum = 0;
-    for (let site = 0; site < this.points.length; site++) {
+    for (let site = 0; site < this.length; site++) {
       if (this.isNear(centre, site, chordSquaredLimit)) sum += this.ranks[site] as number;
     }
     return sum;
@@ -61,9 +69,12 @@ export class Sites {
     const code = index.columns.site[candidates.row(at)] as number;
     let site = this.#numbers.get(code);
     if (site === undefined) {
-      site = this.points.length;
+      site = this.length++;
       this.#numbers.set(code, site);
-      this.points.push(index.sitePoints[code] as Point);
+      const { x, y, z } = index.sitePoints[code] as Point;
+      this.#x.push(x);
+      this.#y.push(y);
+      this.#z.push(z);
       this.ranks.push(0);
       this.first.push(at);
     }
