@@ -96,7 +96,7 @@ function placeFastest(index: NetworkIndex, wish: Wish, filter: RowFilter, link: 
 
 /** The links faster than ethernet that machines of the model have, the fastest first. */
 function linksOf(index: NetworkIndex, gpu: string): number[] {
-  const seen = index.linksOf(gpu);
+  const seen = index.reachOf(gpu).links;
   return INTERCONNECTS.map((_, level) => level)
     .filter((level) => level > 0 && (seen & (1 << level)) !== 0)
     .reverse();

@@ -18,6 +18,13 @@ export interface ModelLists {
   readonly byReliability: PostingList;
 }
 
+export interface ModelReach {
+  /** One bit for each interconnect, by its place in INTERCONNECTS. */
+  links: number;
+  /** GPUs of the largest machine. */
+  gpusMax: number;
+}
+
 const RELIABILITY_PPM_MAX = 1_000_000;
 
 export class NetworkIndex {
@@ -33,7 +40,7 @@ export class NetworkIndex {
   readonly #sites = new Map<number, number>();
   readonly #rows = new RowTable(this.columns.ids);
   readonly #models: ModelLists[] = [];
-  readonly #links: number[] = [];
+  readonly #reaches: ModelReach[] = [];
 
   constructor() {
     this.fabrics.code("");
@@ -53,9 +60,9 @@ export class NetworkIndex {
     return this.#models[this.gpus.find(gpu)];
   }
 
-  /** One bit for each interconnect that a machine of the model has had: no other need be looked for. */
-  linksOf(gpu: string): number {
-    return this.#links[this.gpus.find(gpu)] ?? 0;
+  /** What machines of the model have had, ever: searches need not look for more than that. */
+  reachOf(gpu: string): ModelReach {
+    return this.#reaches[this.gpus.find(gpu)] ?? { links: 0, gpusMax: 0 };
   }
 
   /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
@@ -79,7 +86,7 @@ export class NetworkIndex {
     } else {
       this.#write(known, record);
     }
-    this.#noteLink(this.rowOf(record.id));
+    this.#noteReach(this.rowOf(record.id));
     this.version++;
   }
 
@@ -117,7 +124,7 @@ export class NetworkIndex {
     for (let row = 0; row < this.length; row++) {
       const code = model[row] as number;
       counts[code] = (counts[code] ?? 0) + 1;
-      this.#noteLink(row);
+      this.#noteReach(row);
     }
     const rowsOf = counts.map((count) => new Uint32Array(count));
     const next = counts.fill(0);
@@ -137,7 +144,10 @@ export class NetworkIndex {
 
   modelCode(gpu: string): number {
     const code = this.gpus.code(gpu);
-    if (code === this.#models.length) this.#models.push(newLists(this.columns));
+    if (code === this.#models.length) {
+      this.#models.push(newLists(this.columns));
+      this.#reaches.push({ links: 0, gpusMax: 0 });
+    }
     return code;
   }
 
@@ -185,10 +195,11 @@ export class NetworkIndex {
     return this.#models[this.columns.model[row] as number] as ModelLists;
   }
 
-  #noteLink(row: number): void {
-    const { model, interconnect } = this.columns;
-    const code = model[row] as number;
-    this.#links[code] = (this.#links[code] ?? 0) | (1 << (interconnect[row] as number));
+  #noteReach(row: number): void {
+    const { model, interconnect, total } = this.columns;
+    const reach = this.#reaches[model[row] as number] as ModelReach;
+    reach.links |= 1 << (interconnect[row] as number);
+    reach.gpusMax = Math.max(reach.gpusMax, total[row] as number);
   }
 
   #link(row: number): void {

@@ -26,6 +26,8 @@ const room = { rows: new Uint32Array(1024), ranks: new Uint32Array(1024) };
 export class Candidates {
   readonly index: NetworkIndex;
   readonly order: Order;
+  /** No machine of the model can hold more. */
+  readonly ranksMax: number;
   length = 0;
   readonly #filter: RowFilter;
   readonly #list: PostingList | undefined;
@@ -36,6 +38,7 @@ export class Candidates {
     const lists = index.listsOf(gpu);
     this.index = index;
     this.order = order;
+    this.ranksMax = Math.floor(index.reachOf(gpu).gpusMax / filter.gpusPerRank);
     this.#filter = filter;
     this.#list = order === "price" ? lists?.byPrice : lists?.byReliability;
   }

@@ -55,6 +55,7 @@ function firstMachine(
   ranksWanted: number,
   hasLink: (at: number) => boolean,
 ): Pick<Best, "first" | "group"> | null {
+  if (ranksWanted > candidates.ranksMax) return null;
   for (let at = 0; candidates.has(at); at++) {
     if (candidates.ranks(at) >= ranksWanted && hasLink(at)) return { first: at, group: null };
   }
