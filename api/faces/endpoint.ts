@@ -1,5 +1,5 @@
 /** What all routes share: the call, errors as problems, headers, one log line and one measurement. */
-import { VolleyError } from "@volley/schema/errors";
+import { isVolleyError, VolleyError } from "@volley/schema/errors";
 import type { Context as HonoContext } from "hono";
 import type { Services } from "../context.ts";
 import type { Domain } from "../verbs.ts";
@@ -22,6 +22,8 @@ export type Route = (c: HonoContext) => Promise<Response>;
 export type Endpoint = (label: string, handle: Handle) => Route;
 
 const NO_BYTES = new Uint8Array(0);
+/** In metrics, requests whose caller went before the answer; the number is nginx's. */
+const GONE: Answer = { status: 499, body: null, headers: {} };
 const VERSION_DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 
 export function endpoints(options: FaceOptions): Endpoint {
@@ -59,7 +61,9 @@ export function endpoints(options: FaceOptions): Endpoint {
       checkVersion(call.headers);
       answer = await handle(call, c);
     } catch (error) {
-      answer = problemAnswer(call, error, label);
+      // Who has gone reads no problem, and is none of ours.
+      const hasGone = !isVolleyError(error) && call.signal.aborted;
+      answer = hasGone ? GONE : problemAnswer(call, error, label);
     }
     const seconds = (clock.nowMs() - startedMs) / 1000;
     metrics.observe("volley_http_request_seconds", seconds, { operation: label, status: String(answer.status) });

@@ -372,3 +372,19 @@ test("readiness names the part that is down and is cheap to ask", async () => {
     checks: { database: false, chain: false, market: false },
   });
 });
+
+test("a caller who goes while waiting is no failure of ours", async () => {
+  const { app, log } = fakeApp({
+    verbs: {
+      "network.get": async (ctx) => {
+        await ctx.hints.wait("cluster:never", 60_000, ctx.signal);
+        throw new Error("woken");
+      },
+    },
+  });
+  const caller = new AbortController();
+  const answer = app.request(new Request("http://localhost/v1/network", { signal: caller.signal }));
+  caller.abort();
+  expect((await answer).status).toBe(499);
+  expect(log).toEqual([]);
+});

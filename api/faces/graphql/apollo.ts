@@ -11,7 +11,7 @@ import type { Answer } from "../answer.ts";
 import type { Call } from "../call.ts";
 import { GraphContext } from "./graph-context.ts";
 import { formatGraphqlError } from "./graphql-errors.ts";
-import { checkComplexity, limitsRule, TOKENS_MAX } from "./limits.ts";
+import { checkComplexity, limitsRule, TOKENS_MAX, VALIDATION_ERRORS_MAX } from "./limits.ts";
 import { type PreparedDocuments, preparedDocuments } from "./prepared-documents.ts";
 import { graphqlSchema } from "./schema.ts";
 
@@ -83,6 +83,7 @@ function apolloServer(introspection: boolean, prepared: PreparedDocuments): Apol
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     parseOptions: { maxTokens: TOKENS_MAX },
+    validationOptions: { maxErrors: VALIDATION_ERRORS_MAX },
     validationRules: [limitsRule],
     // Refusals are answered with their reason, and failures are logged by the face itself.
     logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },

@@ -14,7 +14,6 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   GRAPHQL_VALIDATION_FAILED: "graphql_invalid",
   OPERATION_RESOLUTION_FAILURE: "graphql_invalid",
   PERSISTED_QUERY_NOT_SUPPORTED: "graphql_invalid",
-  query_too_complex: "query_too_complex",
 };
 
 const NEXT_ACTIONS: Readonly<Partial<Record<ErrorCode, string>>> = {
@@ -32,8 +31,17 @@ export function formatGraphqlError(call: Call, error: GraphQLFormattedError): Gr
   return { ...error, message: problem.detail, extensions: problemExtensions(problem) };
 }
 
-function toVolleyError({ message, extensions }: GraphQLFormattedError): VolleyError | null {
-  const code = CODES[String(extensions?.code ?? (/^(Variable "\$|Argument ")/.test(message) ? "BAD_USER_INPUT" : ""))];
+function codeOf({ message, extensions }: GraphQLFormattedError): ErrorCode | undefined {
+  const { reason, code } = extensions ?? {};
+  if (reason === "query_too_complex" || /^Syntax Error: Document contains more that/.test(message))
+    return "query_too_complex";
+  if (typeof code === "string") return CODES[code];
+  return /^(Variable "\$|Argument ")/.test(message) ? "invalid_field" : undefined;
+}
+
+function toVolleyError(error: GraphQLFormattedError): VolleyError | null {
+  const { message } = error;
+  const code = codeOf(error);
   if (code === undefined) return null;
   if (code !== "invalid_field") return withNextAction(code, message);
   const fault = fieldErrorOf(message);
@@ -50,9 +58,8 @@ function withNextAction(code: ErrorCode, message: string, errors?: readonly Fiel
 
 /** Where in the variables the fault is, from graphql's own sentence. */
 function fieldErrorOf(message: string): FieldError {
-  const [, variable = "", path = ""] =
-    /^Variable "\$(\w+)" got invalid value .* at "\w+((?:\.\w+|\[\d+\])*)"; /s.exec(message) ?? [];
-  const [, name = /^Variable "\$(\w+)"/.exec(message)?.[1] ?? ""] = [null, variable || undefined];
+  const name = /^Variable "\$(\w+)"/.exec(message)?.[1] ?? "";
+  const path = /got invalid value .* at "\w+((?:\.\w+|\[\d+\])*)"; /s.exec(message)?.[1] ?? "";
   const reason = message.includes("; ") ? message.slice(message.lastIndexOf("; ") + 2) : message;
   const unknown = /^Field "(\w+)" is not defined by type/.exec(reason)?.[1];
   const missing = /^Field "(\w+)" of required type/.exec(reason)?.[1];

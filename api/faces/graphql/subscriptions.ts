@@ -23,7 +23,7 @@ import { EVENT_STREAM_HEADERS, eventStream, type StreamMessage } from "../event-
 import type { GraphqlOptions } from "./apollo.ts";
 import { GraphContext } from "./graph-context.ts";
 import { formatGraphqlError } from "./graphql-errors.ts";
-import { checkComplexity, limitsRule, TOKENS_MAX } from "./limits.ts";
+import { checkComplexity, limitsRule, TOKENS_MAX, VALIDATION_ERRORS_MAX } from "./limits.ts";
 import { graphqlSchema } from "./schema.ts";
 
 /** Runs any operation, answering with a stream of results. @param body the parsed JSON body of a POST */
@@ -40,7 +40,7 @@ export function graphqlStream({ domain, introspection }: GraphqlOptions): Graphq
 
   const begin = async (context: GraphContext, { query, operationName, variables }: Parameters) => {
     const document = parse(query, { maxTokens: TOKENS_MAX });
-    const faults = validate(graphqlSchema, document, rules);
+    const faults = validate(graphqlSchema, document, rules, { maxErrors: VALIDATION_ERRORS_MAX });
     if (faults.length > 0) return { errors: faults.map((fault) => coded(fault, "GRAPHQL_VALIDATION_FAILED")) };
     const operation = getOperationAST(document, operationName);
     if (!operation) return { errors: [refusal("The document has no operation of that name.")] };
