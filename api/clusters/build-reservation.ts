@@ -97,7 +97,6 @@ export function buildReservation(
       response: { body: JSON.stringify(cluster) },
       quote_expires_at: quote.expiresAtMs,
       holds_max: ctx.settings.holdsPerCallerMax < HOLDS_UNLIMITED ? ctx.settings.holdsPerCallerMax : null,
-      gpus_total: ranks.length * wish.gpus_per_node,
       cluster: {
         id,
         secret_hash: secretHashOf(secret),

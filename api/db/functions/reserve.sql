@@ -12,8 +12,10 @@ DECLARE
   new_cluster_id text := cluster->>'id';
   holds_max integer := (request->>'holds_max')::integer;
   stored idempotency_keys;
-  short text;
-  slots_taken integer;
+  claim record;
+  short text[];
+  lease record;
+  chosen integer[];
 BEGIN
   INSERT INTO idempotency_keys (scope, key, fingerprint, response, created_at, expires_at)
   VALUES (request->>'scope', request->>'key', request->>'fingerprint', request->'response', now_ms,
@@ -64,59 +66,41 @@ BEGIN
     RAISE EXCEPTION 'holds_exceeded' USING ERRCODE = 'VR003';
   END IF;
 
-  IF jsonb_array_length(leases_wanted) > 1 THEN
-    -- In id order, so that two gangs over the same machines can't deadlock.
-    PERFORM 1 FROM nodes
-    WHERE id IN (SELECT wanted->>'node_id' FROM jsonb_array_elements(leases_wanted) AS wanted)
-    ORDER BY id FOR NO KEY UPDATE;
-  END IF;
-  WITH claims AS (
+  -- In id order, so that two gangs over the same machines can't deadlock; one by one, so that each is found through
+  -- its key and never by reading the network.
+  FOR claim IN
     SELECT wanted->>'node_id' AS node_id, sum((wanted->>'gpus')::integer)::integer AS gpus
-    FROM jsonb_array_elements(leases_wanted) AS wanted GROUP BY 1
-  ), claimed AS (
-    UPDATE nodes SET gpus_free = nodes.gpus_free - claims.gpus, change_xid = (pg_current_xact_id()::text)::bigint
-    FROM claims
-    WHERE nodes.id = claims.node_id AND nodes.gpus_free >= claims.gpus AND nodes.status = 'online'
-    RETURNING nodes.id
-  )
-  SELECT string_agg(claims.node_id, ',') INTO short
-  FROM claims WHERE claims.node_id NOT IN (SELECT id FROM claimed);
-  IF short IS NOT NULL THEN RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = short; END IF;
+    FROM jsonb_array_elements(leases_wanted) AS wanted GROUP BY 1 ORDER BY 1
+  LOOP
+    UPDATE nodes SET gpus_free = gpus_free - claim.gpus, change_xid = (pg_current_xact_id()::text)::bigint
+    WHERE id = claim.node_id AND gpus_free >= claim.gpus AND status = 'online';
+    IF NOT FOUND THEN short := array_append(short, claim.node_id); END IF;
+  END LOOP;
+  IF short IS NOT NULL THEN
+    RAISE EXCEPTION 'capacity_gone' USING ERRCODE = 'VR002', DETAIL = array_to_string(short, ',');
+  END IF;
 
-  -- A statement of its own: its snapshot is taken after the machines' locks, so it sees every slot that is taken.
-  -- Each rank gets the next free slots of its machine.
-  WITH wanted AS (
-    SELECT lease.*, sum(lease.gpus) OVER (PARTITION BY lease.node_id ORDER BY lease.rank) AS up_to
-    FROM jsonb_to_recordset(leases_wanted) AS
-      lease(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
-  ), machines AS (
-    SELECT wanted.node_id, sum(wanted.gpus) AS gpus FROM wanted GROUP BY wanted.node_id
-  ), free AS (
-    -- Per machine, through the key of lease_slots: a join would read the slots of the whole network.
-    SELECT machines.node_id, unused.slot, row_number() OVER (PARTITION BY machines.node_id ORDER BY unused.slot) AS number
-    FROM machines CROSS JOIN LATERAL (
-      SELECT generate_series(0, (SELECT gpus_total FROM nodes WHERE nodes.id = machines.node_id) - 1) AS slot
-      EXCEPT SELECT taken.slot FROM lease_slots AS taken WHERE taken.node_id = machines.node_id
-      ORDER BY slot LIMIT machines.gpus
-    ) AS unused
-  ), placed AS (
-    SELECT wanted.id, array_agg(free.slot ORDER BY free.slot) AS slots
-    FROM wanted JOIN free ON free.node_id = wanted.node_id
-      AND free.number > wanted.up_to - wanted.gpus AND free.number <= wanted.up_to
-    GROUP BY wanted.id
-  ), leased AS (
+  -- Each statement's snapshot is taken after the machines' locks, so it sees every slot that is taken.
+  FOR lease IN
+    SELECT * FROM jsonb_to_recordset(leases_wanted)
+      AS wanted(id text, rank integer, node_id text, gpus integer, rate_micro_usdc_per_gpu_hour bigint, hostname text)
+  LOOP
+    chosen := ARRAY(
+      SELECT unused.slot FROM (
+        SELECT generate_series(0, (SELECT gpus_total FROM nodes WHERE id = lease.node_id) - 1) AS slot
+        EXCEPT SELECT taken.slot FROM lease_slots AS taken WHERE taken.node_id = lease.node_id
+      ) AS unused ORDER BY unused.slot LIMIT lease.gpus
+    );
+    IF cardinality(chosen) <> lease.gpus THEN
+      RAISE EXCEPTION 'slots and free capacity disagree' USING ERRCODE = 'XX001', DETAIL = lease.node_id;
+    END IF;
     INSERT INTO leases
       (id, cluster_id, rank, node_id, gpus, slots, rate_micro_usdc_per_gpu_hour, hostname, desired)
-    SELECT wanted.id, new_cluster_id, wanted.rank, wanted.node_id, wanted.gpus, placed.slots,
-           wanted.rate_micro_usdc_per_gpu_hour, wanted.hostname, 'reserved'
-    FROM wanted JOIN placed ON placed.id = wanted.id
-    RETURNING id, node_id, slots
-  )
-  INSERT INTO lease_slots (node_id, slot, lease_id) SELECT node_id, unnest(slots), id FROM leased;
-  GET DIAGNOSTICS slots_taken = ROW_COUNT;
-  IF slots_taken <> (request->>'gpus_total')::integer THEN
-    RAISE EXCEPTION 'slots and free capacity disagree' USING ERRCODE = 'XX001', DETAIL = new_cluster_id;
-  END IF;
+    VALUES
+      (lease.id, new_cluster_id, lease.rank, lease.node_id, lease.gpus, chosen,
+       lease.rate_micro_usdc_per_gpu_hour, lease.hostname, 'reserved');
+    INSERT INTO lease_slots (node_id, slot, lease_id) SELECT lease.node_id, unnest(chosen), lease.id;
+  END LOOP;
 
   PERFORM ledger_open('customer:' || new_cluster_id, 'customer', now_ms);
   PERFORM ledger_open('escrow:' || new_cluster_id, 'escrow', now_ms);
@@ -138,23 +122,28 @@ BEGIN
   RETURN jsonb_build_object('outcome', 'reserved');
 END $$;
 
--- Gives the capacity of these leases back, once each.
+-- Gives the capacity of these leases back, once each; the machines in id order, as above.
 CREATE OR REPLACE FUNCTION release_leases(lease_ids text[], now_ms bigint) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE released integer;
+DECLARE
+  machine record;
+  freed record;
+  released integer := 0;
 BEGIN
-  PERFORM 1 FROM nodes
-  WHERE id IN (SELECT node_id FROM leases WHERE id = ANY(lease_ids) AND released_at IS NULL)
-  ORDER BY id FOR NO KEY UPDATE;
-  WITH freed AS (
-    UPDATE leases SET released_at = now_ms WHERE id = ANY(lease_ids) AND released_at IS NULL
-    RETURNING id, node_id, gpus
-  ), removed AS (
-    DELETE FROM lease_slots WHERE lease_id IN (SELECT id FROM freed)
-  ), returned AS (
-    UPDATE nodes SET gpus_free = gpus_free + sums.gpus, change_xid = (pg_current_xact_id()::text)::bigint
-    FROM (SELECT node_id, sum(gpus)::integer AS gpus FROM freed GROUP BY node_id) AS sums
-    WHERE nodes.id = sums.node_id
-  )
-  SELECT count(*) INTO released FROM freed;
+  FOR machine IN
+    SELECT node_id FROM leases WHERE id = ANY(lease_ids) AND released_at IS NULL GROUP BY 1 ORDER BY 1
+  LOOP
+    PERFORM 1 FROM nodes WHERE id = machine.node_id FOR NO KEY UPDATE;
+    WITH ended AS (
+      UPDATE leases SET released_at = now_ms
+      WHERE id = ANY(lease_ids) AND node_id = machine.node_id AND released_at IS NULL
+      RETURNING id, gpus
+    ), removed AS (
+      DELETE FROM lease_slots WHERE lease_id IN (SELECT id FROM ended)
+    )
+    SELECT count(*) AS leases, coalesce(sum(gpus), 0) AS gpus INTO freed FROM ended;
+    UPDATE nodes SET gpus_free = gpus_free + freed.gpus, change_xid = (pg_current_xact_id()::text)::bigint
+    WHERE id = machine.node_id AND freed.gpus > 0;
+    released := released + freed.leases;
+  END LOOP;
   RETURN released;
 END $$;
