@@ -61,6 +61,10 @@ export async function eventStream(
     Promise.resolve(source.return?.()).catch(() => undefined);
   };
   signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) {
+    end();
+    throw signal.reason;
+  }
 
   let pending: Promise<Step> | null = source.next();
   try {
