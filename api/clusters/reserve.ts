@@ -34,6 +34,7 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   const answer = await claim(ctx, quote, request);
   switch (answer.outcome) {
     case "reserved":
+      for (const rank of quote.ranks) ctx.market.take(rank.nodeId, quote.wish.gpus_per_node);
       ctx.hints.notify("tasks");
       return { ...cluster, secret };
     case "replayed": {

@@ -1,6 +1,7 @@
 /** The server as a long-lived process: HTTP, the task loop and the market's refresh, started and stopped together. */
 import type { AddressInfo } from "node:net";
 import { type HttpBindings, serve as listen, type ServerType } from "@hono/node-server";
+import { QUOTE_TOKEN_LENGTH_MAX } from "@volley/schema/operations/market";
 import { newApp } from "../app.ts";
 import type { Services } from "../context.ts";
 import { wake } from "../db/database.ts";
@@ -10,7 +11,11 @@ import { runTaskLoop } from "../jobs/loop.ts";
 
 /** Requests that still run when the server stops get this long; streams end at once. */
 const DRAIN_MS = 5_000;
+/** `quotes.get` has a whole quote token in its path, which is longer than what Node accepts by default. */
+const HEADER_BYTES_MAX = 131_072;
 const REFRESH_FAILURE_PAUSE_MS = 1_000;
+/** The token of a large gang's quote is part of a path, which Node counts as header. */
+const HEADER_BYTES_MAX = QUOTE_TOKEN_LENGTH_MAX + 16_384;
 
 export interface RunningServer {
   readonly url: string;
@@ -58,7 +63,12 @@ export async function serve(services: Services, options: ServeOptions): Promise<
   const { refuse } = options;
   const fetch: typeof app.fetch =
     refuse === undefined ? app.fetch : (request, env) => refuse(request) ?? app.fetch(request, env);
-  const server = listen({ fetch, port: options.port, hostname: options.host });
+  const server = listen({
+    fetch,
+    port: options.port,
+    hostname: options.host,
+    serverOptions: { maxHeaderSize: HEADER_BYTES_MAX },
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
     server.once("error", reject);
