@@ -8,6 +8,8 @@ import type { Stage } from "../simulation/stage.ts";
 import { World } from "../simulation/world.ts";
 import { type MadeCall, Plan, type Stroke } from "./plan.ts";
 
+/** Late enough for the chain to have confirmed the renter's wallet. */
+const ARRIVAL_MS = 3_000;
 const FLOW_MS_MAX = 30 * 60_000;
 const LOOK_EVERY_MS = 30_000;
 
@@ -40,7 +42,7 @@ export async function runFlow(stage: Stage, character: Character, stroke: Stroke
   const renter = new Renter("renter", world, character);
   world.renters.push(renter);
   const look = () => world.checkNow();
-  world.timeline.after(1_000, () => {
+  world.timeline.after(ARRIVAL_MS, () => {
     renter.run().catch((error: unknown) => world.fail("a renter's program does not break", String(error)));
   });
   const isDone = async () => {

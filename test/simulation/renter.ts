@@ -50,7 +50,7 @@ export interface Character {
   readonly durationSeconds: number;
   readonly paying: Paying;
   readonly using: Using;
-  readonly refundTo: "wallet" | "freshWallet" | "credit" | "creditThenRefund";
+  readonly refundTo: "wallet" | "otherWallet" | "credit" | "creditThenRefund";
   readonly doubleClicks: boolean;
 }
 
@@ -62,7 +62,7 @@ export function drawCharacter(random: SeededRandom): Character {
     durationSeconds: random.whole(60, 400),
     paying: random.weighted(PAYING),
     using: random.weighted(USING),
-    refundTo: random.weighted({ wallet: 4, freshWallet: 2, credit: 1, creditThenRefund: 2 }),
+    refundTo: random.weighted({ wallet: 4, otherWallet: 2, credit: 1, creditThenRefund: 2 }),
     doubleClicks: random.chance(0.05),
   };
 }
@@ -88,7 +88,7 @@ export class Renter {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #client: Client;
-  readonly #freshWallet: Wallet;
+  readonly #otherWallet: Wallet;
   #keys = 0;
 
   constructor(name: string, world: World, character: Character) {
@@ -99,14 +99,15 @@ export class Renter {
     this.#random = world.random.stream(name);
     this.#client = new Client(world.networkFor(name), world.timeline);
     this.wallet = new Wallet(`${world.seed}/${name}`, world.chain, treasury);
-    this.#freshWallet = new Wallet(`${world.seed}/${name}/fresh`, world.chain, treasury);
-    this.refundAddress = (character.refundTo === "freshWallet" ? this.#freshWallet : this.wallet).address;
+    this.#otherWallet = new Wallet(`${world.seed}/${name}/other`, world.chain, treasury);
+    this.wallet.fund(PURSE_MICRO_USDC);
+    this.#otherWallet.fund(1n);
+    this.refundAddress = (character.refundTo === "otherWallet" ? this.#otherWallet : this.wallet).address;
   }
 
   /** Lives through the rental; never rejects. */
   async run(): Promise<void> {
     try {
-      this.wallet.fund(PURSE_MICRO_USDC);
       this.outcome = await this.#rent();
     } catch (error) {
       if (error instanceof ApiProblem) this.outcome = `refused: ${error.problem.code}`;
@@ -114,6 +115,10 @@ export class Renter {
       else throw error;
     }
     this.#world.timeline.note(`${this.name} is done: ${this.outcome}`);
+  }
+
+  get paidOnFork(): boolean {
+    return this.character.paying === "onFork" || this.character.paying === "onForkThenExact";
   }
 
   /** The renter's cluster as the API tells it now. */
@@ -148,7 +153,7 @@ export class Renter {
       body: { gpu, nodes, gpus_per_node: gpusPerNode, duration_seconds: durationSeconds },
     });
     this.quotedMicroUsdc = parseUsdc(quote.total.amount);
-    const gives = refundTo === "wallet" || refundTo === "freshWallet";
+    const gives = refundTo === "wallet" || refundTo === "otherWallet";
     const request = {
       method: "POST" as const,
       path: "/v1/clusters",

@@ -9,7 +9,8 @@ import type { Stage } from "./stage.ts";
 import { World } from "./world.ts";
 
 const PROCESSES = 2;
-const ARRIVALS_MS = 150_000;
+/** Late enough for every node to have seen the renters' wallets. */
+const ARRIVALS_MS = { least: 20_000, most: 150_000 };
 const STORM_MS_MAX = 45 * 60_000;
 const REST_MS_MAX = 60 * 60_000;
 /** Between two looks at what must always hold, while everything runs. */
@@ -48,7 +49,7 @@ export async function runSeed(seed: string, options: SeedOptions): Promise<SeedR
     const name = `renter${index}`;
     const renter = new Renter(name, world, drawCharacter(world.random.stream(`character of ${name}`)));
     world.renters.push(renter);
-    world.timeline.after(arrivals.whole(1_000, ARRIVALS_MS), () => {
+    world.timeline.after(arrivals.whole(ARRIVALS_MS.least, ARRIVALS_MS.most), () => {
       renter.run().catch((error: unknown) => world.fail("a renter's program does not break", `${name}: ${error}`));
     });
   }
