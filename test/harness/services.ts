@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { strongRandom } from "../../api/adapters/strong-random.ts";
 import { type Actor, type Context, type Services, systemContext } from "../../api/context.ts";
+import { newMarket } from "../../api/market/market.ts";
 import type { LogFields, Logger } from "../../api/ports/logger.ts";
 import { readSettings, type Settings } from "../../api/settings.ts";
 import type { TestDatabase } from "./database.ts";
@@ -55,7 +56,7 @@ export function testServices(database: TestDatabase, parts: Partial<Services> = 
     db: database.db,
     chain: missing("chain"),
     signer: null,
-    market: missing("market"),
+    market: newMarket(),
     suppliers: {},
     settings: TEST_SETTINGS,
     hints: inProcessHints(clock),
