@@ -13,6 +13,7 @@ import { runTasks } from "../../api/jobs/engine.ts";
 import { TASK_HANDLERS } from "../../api/jobs/handlers.ts";
 import { auditCapacity } from "../../api/ledger/audit-capacity.ts";
 import { auditLedger } from "../../api/ledger/audit-ledger.ts";
+import { newMarket } from "../../api/market/market.ts";
 import type { QuotePayload } from "../../api/market/quote-payload.ts";
 import { signQuote } from "../../api/market/quote-token.ts";
 import { recordInbound } from "../../api/payments/record-inbound.ts";
@@ -46,6 +47,7 @@ export async function newWorld(
 ) {
   const database = await createTestDatabase(options.connectionsMax ?? 12);
   const base = testServices(database, {
+    market: newMarket(),
     settings: { ...TEST_SETTINGS, holdsPerCallerMax: 1_000_000, ...options.settings },
     ...options.parts,
   });
