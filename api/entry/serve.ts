@@ -1,7 +1,6 @@
 /** The server as a long-lived process: HTTP, the task loop and the market's refresh, started and stopped together. */
 import type { AddressInfo } from "node:net";
 import { type HttpBindings, serve as listen, type ServerType } from "@hono/node-server";
-import { QUOTE_TOKEN_LENGTH_MAX } from "@volley/schema/operations/market";
 import { newApp } from "../app.ts";
 import type { Services } from "../context.ts";
 import { wake } from "../db/database.ts";
@@ -14,8 +13,6 @@ const DRAIN_MS = 5_000;
 /** `quotes.get` has a whole quote token in its path, which is longer than what Node accepts by default. */
 const HEADER_BYTES_MAX = 131_072;
 const REFRESH_FAILURE_PAUSE_MS = 1_000;
-/** The token of a large gang's quote is part of a path, which Node counts as header. */
-const HEADER_BYTES_MAX = QUOTE_TOKEN_LENGTH_MAX + 16_384;
 
 export interface RunningServer {
   readonly url: string;

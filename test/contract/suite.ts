@@ -108,6 +108,8 @@ export function contractSuite(start: () => Promise<TestApp>): void {
       await attempt(quote.token, "quote_used");
       expect((await succeed(face, "quotes.get", { token: quote.token })).reason).toBe("used");
       await fail(face, "quotes.get", { token: "not.a.token" }, "quote_invalid");
+      // As long as that of a gang of the largest size.
+      await fail(face, "quotes.get", { token: quote.token.padEnd(30_000, "A") }, "quote_invalid");
     });
 
     test("a key makes a repetition harmless, and is refused for anything else", async () => {
