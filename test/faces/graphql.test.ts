@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type ClusterNode, ERRORS, OPERATIONS, VolleyError } from "@volley/schema";
 import type { Operation } from "@volley/schema/operation";
 import { expect, test } from "vitest";
@@ -323,4 +324,16 @@ test("a root field counts as one request of its class", async () => {
   const { data, errors } = await ask(fake, `mutation { a: ${one} b: ${one} c: ${one} d: ${one} }`);
   expect(Object.values(data ?? {}).filter((quote) => quote !== null)).toHaveLength(3);
   expect(errors?.[0]).toMatchObject({ path: ["d"], extensions: { code: "rate_limited" } });
+});
+
+test("who looks with a browser gets a page to try queries on, which runs no other script than its own", async () => {
+  const visit = (fake: FakeApp) => fake.app.request("/graphql", { headers: { accept: "text/html,*/*;q=0.8" } });
+  const page = await visit(fakeApp());
+  expect(page.headers.get("content-type")).toContain("text/html");
+  const html = await page.text();
+  const script = /<script>(.*)<\/script>/s.exec(html)?.[1] ?? "";
+  const hash = createHash("sha256").update(script).digest("base64");
+  expect(page.headers.get("content-security-policy")).toContain(`script-src 'sha256-${hash}'`);
+  expect(html).not.toMatch(/https?:\/\//);
+  expect((await visit(fakeApp({ introspection: false }))).status).toBe(400);
 });

@@ -5,12 +5,11 @@
  */
 import "reflect-metadata";
 import { camelCase } from "@volley/schema/casing";
-import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from "type-graphql";
+import { Field, InputType, ObjectType } from "type-graphql";
 import { z } from "zod";
 import { type ClassType, defineProperty } from "./fields.ts";
-import { JsonScalar } from "./json-scalar.ts";
+import { type Schema, scalarOf } from "./scalars.ts";
 
-type Schema = z.core.JSONSchema.BaseSchema;
 /** From a GraphQL input value to the contract's names; null where a field may be absent means absent. */
 export type ToInput = (value: unknown) => unknown;
 
@@ -33,7 +32,6 @@ export interface BridgedObject {
 type Direction = "input" | "output";
 
 const objects = new Map<string, BridgedObject>();
-const enums = new Map<string, object>();
 const identity: ToInput = (value) => value;
 
 /** The contract's object as a class; the same one for the same name. */
@@ -117,36 +115,6 @@ function withoutNull(schema: Schema): Schema | null {
   if (!types.includes("null") || types.length < 2) return null;
   const rest = types.filter((type) => type !== "null");
   return { ...schema, type: rest.length === 1 ? rest[0] : rest } as Schema;
-}
-
-function scalarOf(schema: Schema, name: string, field: string): unknown {
-  const types = [schema.type].flat();
-  if (types.includes("boolean")) return Boolean;
-  if (types.length > 1) return JsonScalar;
-  switch (schema.type) {
-    case "integer":
-      return Int;
-    case "number":
-      return Float;
-    case "string":
-      if (schema.enum !== undefined) return enumOf(schema.enum as string[], name) ?? String;
-      return field === "id" || /^\^[a-z]+_\[/.test(schema.pattern ?? "") ? ID : String;
-    default:
-      // Maps with keys of the caller, and unions, which GraphQL has no input form for.
-      return JsonScalar;
-  }
-}
-
-/** Equal lists of values are one enum; one with a value that GraphQL can't name stays a string. */
-function enumOf(values: readonly string[], name: string): object | null {
-  if (!values.every((value) => /^[_A-Za-z][_0-9A-Za-z]*$/.test(value))) return null;
-  const key = values.join(" ");
-  const known = enums.get(key);
-  if (known !== undefined) return known;
-  const made = Object.fromEntries(values.map((value) => [value, value]));
-  registerEnumType(made, { name });
-  enums.set(key, made);
-  return made;
 }
 
 function scalarDefault(schema: Schema): unknown {

@@ -1,10 +1,16 @@
 /** The GraphQL face: `/graphql`, and `/graphql/stream` for subscriptions. */
 import type { Hono } from "hono";
-import { charge } from "../call.ts";
+import { type Call, charge } from "../call.ts";
 import type { Endpoint, Handle } from "../endpoint.ts";
 import { parseJsonBody, readBody } from "../read-body.ts";
 import { type GraphqlOptions, graphqlServer } from "./apollo.ts";
+import { sandboxPage } from "./sandbox-page.ts";
 import { graphqlStream } from "./subscriptions.ts";
+
+/** Somebody who looks with a browser, and asks nothing yet. */
+function isVisit({ method, target, headers }: Call): boolean {
+  return method === "GET" && target === "/graphql" && (headers.get("accept")?.includes("text/html") ?? false);
+}
 
 /** Adds the routes. @returns their paths, each for GET and POST */
 export function mountGraphql(app: Hono, endpoint: Endpoint, options: GraphqlOptions): string[] {
@@ -14,6 +20,7 @@ export function mountGraphql(app: Hono, endpoint: Endpoint, options: GraphqlOpti
     (alwaysStreams: boolean): Handle =>
     async (call, c) => {
       charge(call, "graphql");
+      if (options.introspection && isVisit(call)) return sandboxPage();
       let body: unknown;
       if (call.method === "POST") {
         call.body = await readBody(c.req.raw, call.services.settings.bodyBytesMax);
