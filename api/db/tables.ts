@@ -479,7 +479,7 @@ export const refundAttempts = pgTable(
 
 // --- engine ---------------------------------------------------------------------------------
 
-export const TASK_KINDS = ["cluster", "payment", "refund", "treasury", "nodes"] as const;
+export const TASK_KINDS = ["cluster", "payment", "refund", "treasury", "nodes", "keys"] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
 /**

@@ -54,6 +54,7 @@ export async function serve(services: Services, options: ServeOptions): Promise<
   const now = clock.nowMs();
   await wake(db, "treasury", "usdc", now);
   await wake(db, "nodes", "all", now);
+  await wake(db, "keys", "idempotency", now);
   await services.market.refresh(services);
 
   const app = newApp({ services: () => services, domain: DOMAIN, metrics: true, introspection: true, callerAddress });

@@ -106,6 +106,7 @@ export default {
     try {
       await wake(services.db, "treasury", "usdc", startedMs);
       await wake(services.db, "nodes", "all", startedMs);
+      await wake(services.db, "keys", "idempotency", startedMs);
       const options = { owner: "worker", handlers: TASK_HANDLERS, deadlineMs: SCHEDULED_MS };
       await runTick(services, options, new AbortController().signal);
     } finally {

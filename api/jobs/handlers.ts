@@ -1,4 +1,5 @@
 import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
+import { purgeKeys } from "../idempotency/purge-keys.ts";
 import { processRefund } from "../payments/process-refund.ts";
 import { sweepTreasury } from "../payments/sweep-treasury.ts";
 import { watchPayment } from "../payments/watch-payment.ts";
@@ -12,4 +13,5 @@ export const TASK_HANDLERS: TaskHandlers = {
   refund: processRefund,
   treasury: sweepTreasury,
   nodes: sweepNodes,
+  keys: purgeKeys,
 };

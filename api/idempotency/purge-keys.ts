@@ -1,0 +1,19 @@
+import { sql } from "drizzle-orm";
+import type { Context } from "../context.ts";
+import { rows } from "../db/database.ts";
+import type { TaskOutcome } from "../jobs/engine.ts";
+
+const BATCH = 1_000;
+const PAUSE_MS = 3_600_000;
+
+/** The task of kind `keys`: forgets idempotency keys that have outlived their promise, a batch at a time. */
+export async function purgeKeys(ctx: Context, _id: string): Promise<TaskOutcome> {
+  const nowMs = ctx.clock.nowMs();
+  const gone = await rows(
+    ctx.db,
+    sql`DELETE FROM idempotency_keys WHERE (scope, key) IN (
+          SELECT scope, key FROM idempotency_keys WHERE expires_at <= ${nowMs}::bigint LIMIT ${BATCH})
+        RETURNING key`,
+  );
+  return { dueAtMs: nowMs + (gone.length < BATCH ? PAUSE_MS : 0) };
+}
