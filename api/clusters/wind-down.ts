@@ -20,6 +20,9 @@ const RETRY_MS_MAX = 60_000;
 const ALARM_MS = 60_000;
 /** After the lease's end an agent has stopped it by itself, whether it can reach us or not. */
 const END_GRACE_MS = 30_000;
+/** A launch may have been on its way for so long before it reaches the supplier. */
+const LATE_LAUNCH_MS = 600_000;
+const LATE_LAUNCH_POLL_MS = 20_000;
 
 /**
  * Asks again and again for every machine to stop. A machine's capacity is given back only when its absence was
@@ -54,7 +57,7 @@ export async function windDown(ctx: Context, cluster: ClusterRow): Promise<TaskO
     return left;
   });
   ctx.hints.notify(`cluster:${cluster.id}`);
-  if (open.length === 0) return "done";
+  if (open.length === 0) return undoLateLaunches(ctx, cluster.id);
 
   const nowMs = ctx.clock.nowMs();
   const elapsedMs = nowMs - (cluster.meteredUntil ?? nowMs);
@@ -67,6 +70,24 @@ export async function windDown(ctx: Context, cluster: ClusterRow): Promise<TaskO
     });
   }
   return { dueAtMs: nowMs + Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, elapsedMs / 4)) };
+}
+
+/**
+ * A worker that stood still between its decision to launch and the call may make the call when the machine has long
+ * been seen absent and given back. So machines at suppliers that can't tell are asked to stop for a while longer.
+ */
+async function undoLateLaunches(ctx: Context, clusterId: string): Promise<TaskOutcome> {
+  const nowMs = ctx.clock.nowMs();
+  const recent = (await carriedLeases(ctx.db, clusterId, { lock: false })).filter(
+    (lease) =>
+      lease.adapter !== "agent" &&
+      lease.desired === "stopped" &&
+      lease.releasedAt !== null &&
+      nowMs - lease.releasedAt < LATE_LAUNCH_MS,
+  );
+  if (recent.length === 0) return "done";
+  await atSuppliers(ctx, recent, "terminate", (supplier, refs) => supplier.terminate(refs));
+  return { dueAtMs: nowMs + LATE_LAUNCH_POLL_MS };
 }
 
 const isOpen = (lease: CarriedLease) => lease.releasedAt === null;

@@ -55,7 +55,7 @@ describe("a rental", () => {
       "cluster.stopping",
       "cluster.stopped",
     ]);
-    expect(await world.tasks("cluster", cluster.id)).toBe(0);
+    await world.until("nothing is left to do", async () => (await world.tasks("cluster", cluster.id)) === 0, 900_000);
   });
 
   test("torn down early is billed to the second from the moment when every rank was ready", async () => {
@@ -220,7 +220,7 @@ describe("a gang", () => {
     await world.until("everything is gone", async () => world.cloud.running().length === 0, 300_000);
     await world.until("all is given back", async () => (await world.free(nodeId)) === 3, 300_000);
     expect((await world.events(cluster)).filter((type) => type === "cluster.failed")).toHaveLength(1);
-    expect(await world.tasks("cluster", cluster.id)).toBe(0);
+    await world.until("nothing is left to do", async () => (await world.tasks("cluster", cluster.id)) === 0, 900_000);
     expect((await world.get(cluster)).nodes.map((node) => node.status)).toEqual(["failed", "failed", "failed"]);
   });
 
