@@ -61,6 +61,27 @@ async function rulesBrokenBy(plant: (world: World) => Promise<boolean>, options:
   return [...new Set(violations.map(({ rule }) => rule))];
 }
 
+it("undoes a launch that arrives when its machine has long been given back", async () => {
+  let launched: string | null = null;
+  const { violations } = await runSeed("late launch", {
+    stage,
+    rentals: 3,
+    faults: NO_FAULTS,
+    sabotage: async ({ database, cloud }) => {
+      if (launched !== null || database.isBusy) return;
+      const [lease] = await database.direct<{ id: string; node_id: string; cluster_id: string; rank: number }[]>`
+        SELECT leases.id, node_id, cluster_id, rank FROM leases JOIN nodes ON nodes.id = node_id
+        WHERE adapter = 'simulated' AND desired = 'stopped' AND released_at IS NOT NULL LIMIT 1`;
+      if (lease === undefined) return;
+      const { id: leaseId, node_id: nodeId, cluster_id: clusterId, rank } = lease;
+      await cloud.launch([{ leaseId, nodeId, clusterId, rank }]);
+      launched = leaseId;
+    },
+  });
+  expect(launched).not.toBeNull();
+  expect(violations).toEqual([]);
+});
+
 describe("the simulation sees", () => {
   it("nothing where nothing is wrong", async () => {
     const { violations, outcomes } = await runSeed("sabotage", { stage, rentals: 3, faults: NO_FAULTS });

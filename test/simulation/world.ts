@@ -52,6 +52,7 @@ export class World {
   readonly database: SimulatedDatabase;
   readonly chain: SimulatedChain;
   readonly machines: Machines;
+  readonly cloud: Cloud;
   readonly nodes: readonly SimulatedNode[];
   readonly settings: Settings;
   readonly renterPollSeconds: { readonly least: number; readonly most: number };
@@ -87,6 +88,7 @@ export class World {
     this.chain = new SimulatedChain(this.timeline, random.stream("chain"), this.count);
     this.machines = new Machines(this.timeline);
     const faults = () => this.#faults;
+    this.cloud = new Cloud(this.timeline, random.stream("cloud"), this.machines, faults, this.count);
     const { signer } = options.stage;
     this.settings = {
       ...readSettings({
@@ -109,7 +111,7 @@ export class World {
     this.#outside = {
       database: this.database,
       chain: this.chain,
-      supplier: new Cloud(this.timeline, random.stream("cloud"), this.machines, faults, this.count),
+      supplier: this.cloud,
       signer,
       settings: this.settings,
       taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
