@@ -2,7 +2,7 @@
  * Identifiers are TypeIDs: a prefix that names the kind and a UUIDv7 in base32
  * (TypeID specification 0.3.0). They sort by creation time.
  */
-import { TypeID } from "typeid-js";
+import { fromUUIDBytes, type TypeId, toUUIDBytes } from "typeid-js";
 import { z } from "zod";
 
 /** One prefix per kind of object; a prefix is never reused for another kind. */
@@ -51,18 +51,18 @@ export function makeId<Kind extends IdKind>(kind: Kind, nowMs: number, random: U
   bytes.set(random.subarray(0, 10), 6);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  return TypeID.fromUUIDBytes(ID_PREFIXES[kind], bytes).toString() as string as Id<Kind>;
+  return fromUUIDBytes(ID_PREFIXES[kind], bytes) as string as Id<Kind>;
 }
 
 /** The 16 bytes of an id without its prefix: two thirds of its length, for compact tokens. */
 export function idToBytes<Kind extends IdKind>(id: Id<Kind>): Uint8Array {
-  return TypeID.fromString(id).toUUIDBytes();
+  return toUUIDBytes(id as string as TypeId<string>);
 }
 
 /** @throws {RangeError} when there are not 16 bytes */
 export function idFromBytes<Kind extends IdKind>(kind: Kind, bytes: Uint8Array): Id<Kind> {
   if (bytes.length !== 16) throw new RangeError("an id has 16 bytes");
-  return TypeID.fromUUIDBytes(ID_PREFIXES[kind], bytes).toString() as string as Id<Kind>;
+  return fromUUIDBytes(ID_PREFIXES[kind], bytes) as string as Id<Kind>;
 }
 
 /** The zod schema of an id; a value of another kind is refused with a sentence that names the prefix. */
