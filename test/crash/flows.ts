@@ -13,9 +13,14 @@ const PLAIN: Character = {
 };
 
 export const FLOWS: Readonly<Record<string, Character>> = {
-  "reserve, pay, provision, tear down, refund": PLAIN,
-  "extend, pay for it, run to the end": { ...PLAIN, nodes: 1, using: "extends" },
-  "reserve and never pay": { ...PLAIN, nodes: 1, paying: "never" },
+  "reserve, pay, provision, extend, pay for it, tear down, refund": { ...PLAIN, using: "extendsThenTearsDown" },
+  "run to the end, then ask for the credit of an overpayment": {
+    ...PLAIN,
+    nodes: 1,
+    paying: "over",
+    using: "untilEnd",
+    refundTo: "creditThenRefund",
+  },
+  "tear down while the gang starts": { ...PLAIN, using: "tearsDownWhileStarting" },
   "pay too late, then ask for the credit": { ...PLAIN, nodes: 1, paying: "late", refundTo: "creditThenRefund" },
-  "tear down while the gang starts": { ...PLAIN, using: "tearsDownWhileStarting", refundTo: "creditThenRefund" },
 };

@@ -1,37 +1,40 @@
 /** Every call of every flow, struck before and after: the flow must come to its proper end all the same. */
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { openStage, type Stage } from "../simulation/stage.ts";
+import { describe, expect, it } from "vitest";
+import { type FlowOrder, runFlows } from "../simulation/run-orders.ts";
+import { openStage } from "../simulation/stage.ts";
 import { FLOWS } from "./flows.ts";
 import { runFlow, strokesFor } from "./sweep.ts";
 
-const FLOW_TIMEOUT_MS = 300_000;
+const SWEEP_TIMEOUT_MS = 900_000;
 
-let stage: Stage & AsyncDisposable;
-const struck = new Set<string>();
-
-beforeAll(async () => {
-  stage = await openStage();
+describe("whatever happens to any one call of the server", () => {
+  it(
+    "the rental comes to its proper end",
+    async () => {
+      const orders: FlowOrder[] = [];
+      const labels = new Map<string, readonly string[]>();
+      const struck = new Set<string>();
+      {
+        await using stage = await openStage();
+        for (const [flow, character] of Object.entries(FLOWS)) {
+          const { calls, violations, outcome } = await runFlow(stage, character, null);
+          expect(violations).toEqual([]);
+          const strokes = strokesFor(calls, struck);
+          orders.push(...strokes.map((stroke) => ({ flow, stroke })));
+          labels.set(
+            flow,
+            calls.map((call) => call.label),
+          );
+          console.log(`${flow}: ${outcome}; ${calls.length} calls, ${strokes.length} points of their own`);
+        }
+      }
+      const broken: unknown[] = [];
+      await runFlows(orders, ({ flow, stroke }, { violations, tail }) => {
+        if (violations.length === 0) return;
+        broken.push({ flow, ...stroke, label: labels.get(flow)?.[stroke.call], violations, tail: tail.slice(-20) });
+      });
+      expect(broken).toEqual([]);
+    },
+    SWEEP_TIMEOUT_MS,
+  );
 });
-
-afterAll(async () => {
-  await stage[Symbol.asyncDispose]();
-});
-
-it.each(Object.entries(FLOWS))(
-  "%s: survives whatever happens to any one call",
-  async (name, character) => {
-    const undisturbed = await runFlow(stage, character, null);
-    expect(undisturbed.violations).toEqual([]);
-    const { calls, outcome } = undisturbed;
-    const strokes = strokesFor(calls, struck);
-    console.log(`${name} → ${outcome}: ${calls.length} calls, ${strokes.length} points`);
-    const broken: unknown[] = [];
-    for (const stroke of strokes) {
-      const { violations, tail } = await runFlow(stage, character, stroke);
-      if (violations.length === 0) continue;
-      broken.push({ ...stroke, label: calls[stroke.call]?.label, violations, tail: tail.slice(-20) });
-    }
-    expect(broken).toEqual([]);
-  },
-  FLOW_TIMEOUT_MS,
-);

@@ -11,7 +11,7 @@ import { type MadeCall, Plan, type Stroke } from "./plan.ts";
 /** Late enough for the chain to have confirmed the renter's wallet. */
 const ARRIVAL_MS = 3_000;
 const FLOW_MS_MAX = 30 * 60_000;
-const LOOK_EVERY_MS = 30_000;
+const REST_LOOK_MS = 30_000;
 
 export interface FlowResult {
   readonly violations: readonly Violation[];
@@ -41,44 +41,42 @@ export async function runFlow(stage: Stage, character: Character, stroke: Stroke
   });
   const renter = new Renter("renter", world, character);
   world.renters.push(renter);
-  const look = () => world.checkNow();
   world.timeline.after(ARRIVAL_MS, () => {
     renter.run().catch((error: unknown) => world.fail("a renter's program does not break", String(error)));
   });
-  const isDone = async () => {
-    await look();
-    return renter.outcome !== "unfinished";
-  };
-  const ended = await world.runUntil(isDone, FLOW_MS_MAX, LOOK_EVERY_MS);
+  const ended = await world.runUntil(() => renter.outcome !== "unfinished", FLOW_MS_MAX);
+  await world.checkNow();
   if (!ended && world.violations.length === 0) world.fail("the renter gets an end", renter.name);
-  if (world.violations.length === 0) await comeToRest(world, look);
+  if (world.violations.length === 0) await comeToRest(world, () => world.checkNow(), REST_LOOK_MS);
   world.close();
   return { violations: world.violations, outcome: renter.outcome, calls: plan.calls, tail: world.timeline.tail };
 }
 
 const ALL: readonly Verdict[] = ["crashBefore", "crashAfter", "lostRequest", "lostResponse"];
 
+/** Every call of a flow, in every way. */
+export function allStrokes(calls: readonly MadeCall[]): Stroke[] {
+  return [...calls.keys()].flatMap((call) => ALL.map((verdict) => ({ call, verdict })));
+}
+
 /**
- * Where a flow is struck, and how.
+ * The same without what can't differ, in a fraction of the time.
  *
- * A call that was struck before in an equal state of the world is left out, and so is what can't differ: a call that
- * leaves no trace outside of its process (a read, or a statement of a transaction that isn't committed yet) is lost in
- * one way only, and to be killed there is to be killed at the next call that leaves one.
+ * A call that leaves a trace outside of its process (a commit, a write, a launch) is struck in each state of the world
+ * in which it is made. To be killed before it is to be killed after the trace before it, so that is left out. A call
+ * that leaves none (a read, or a statement of a transaction that isn't committed yet) can only be missed, and is so
+ * once in each place of the code, which the call before it tells.
  *
- * @param struck what was struck before, in other flows too; null strikes every call in every way
+ * @param struck what was struck before, in other flows too
  */
-export function strokesFor(calls: readonly MadeCall[], struck: Set<string> | null): Stroke[] {
-  const strokes: Stroke[] = [];
-  for (const [call, { label, state, mayLast }] of calls.entries()) {
+export function strokesFor(calls: readonly MadeCall[], struck: Set<string>): Stroke[] {
+  return [...calls.entries()].flatMap(([call, { label, state, mayLast }]): Stroke[] => {
     const isSure = label === "sql COMMIT" || !label.startsWith("sql");
     const lasts = mayLast && (isSure || calls[call + 1]?.state !== state);
-    if (struck !== null) {
-      const point = `${state} ${label}`;
-      if (struck.has(point)) continue;
-      struck.add(point);
-    }
-    const verdicts = struck === null || lasts ? ALL : (["lostRequest"] as const);
-    strokes.push(...verdicts.map((verdict) => ({ call, verdict })));
-  }
-  return strokes;
+    const point = `${lasts ? state : (calls[call - 1]?.label ?? "")} ${label}`;
+    if (struck.has(point)) return [];
+    struck.add(point);
+    const verdicts: readonly Verdict[] = lasts ? ["crashAfter", "lostRequest", "lostResponse"] : ["lostRequest"];
+    return verdicts.map((verdict) => ({ call, verdict }));
+  });
 }

@@ -18,8 +18,8 @@ import type { Machine, Machines } from "./machines.ts";
 import type { SeededRandom } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 
-const HEARTBEAT_MS = 10_000;
-const POLL_MS = 7_000;
+const HEARTBEAT_MS = 15_000;
+const POLL_MS = 9_000;
 /** Until an agent that died is started again; containers go on meanwhile. */
 const AGENT_AWAY_MS: Span = { least: 2_000, most: 90_000 };
 /** Until a machine that lost its power is back, without what ran on it. */

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { printFailure, Summary } from "./report.ts";
-import { runSeeds } from "./run-seeds.ts";
+import { runSeeds } from "./run-orders.ts";
 
 const PROGRESS_EVERY = 25;
 

@@ -12,6 +12,7 @@ import type { World } from "./world.ts";
 
 const PURSE_MICRO_USDC = 1_000_000_000n;
 const DOUBLE_CLICKS = 50;
+const CLAIM_TRIES = 3;
 
 export const PAYING = {
   exact: 10,
@@ -35,7 +36,8 @@ export type Paying = keyof typeof PAYING;
 export const USING = {
   tearsDownEarly: 6,
   untilEnd: 3,
-  extends: 3,
+  extends: 2,
+  extendsThenTearsDown: 2,
   extendsUnpaid: 1,
   vanishes: 2,
   tearsDownAtOnce: 2,
@@ -253,10 +255,11 @@ export class Renter {
     switch (using) {
       case "extends":
       case "extendsUnpaid":
+      case "extendsThenTearsDown":
         await this.#sleepSeconds(1, Math.floor(durationSeconds / 2));
-        await this.#extend(using === "extends");
-        if (this.#random.chance(0.5)) await this.#sleepSeconds(1, durationSeconds);
-        else return await this.#settle();
+        await this.#extend(using !== "extendsUnpaid");
+        if (using !== "extendsThenTearsDown") return await this.#settle();
+        await this.#sleepSeconds(1, durationSeconds);
         return await this.#tearDown();
       case "vanishes":
         return "vanished";
@@ -311,19 +314,23 @@ export class Renter {
     return ended.status_reason === null ? ended.status : `${ended.status}: ${ended.status_reason}`;
   }
 
+  /** Money that came late may not have been seen yet, so a renter with nothing to claim asks again. */
   async #claimCredit(): Promise<void> {
-    await this.#sleepSeconds(1, 60);
-    const clicks = this.#random.chance(0.3) ? 3 : 1;
-    await this.#all(clicks, () =>
-      this.#client.send<Refund>({
-        method: "POST",
-        path: "/v1/refunds",
-        secret: this.#secret,
-        // Different keys on purpose: two clicks of two windows.
-        idempotencyKey: this.#newKey(),
-        body: { cluster_id: this.#id, to: this.refundAddress },
-      }),
-    );
+    for (let tried = 0; tried < CLAIM_TRIES; tried++) {
+      await this.#sleepSeconds(1, 60);
+      const clicks = this.#random.chance(0.3) ? 3 : 1;
+      const answers = await this.#all(clicks, () =>
+        this.#client.send<Refund>({
+          method: "POST",
+          path: "/v1/refunds",
+          secret: this.#secret,
+          // Different keys on purpose: clicks in different windows.
+          idempotencyKey: this.#newKey(),
+          body: { cluster_id: this.#id, to: this.refundAddress },
+        }),
+      );
+      if (answers.length > 0) return;
+    }
   }
 
   async #waitFor(done: (now: Cluster) => boolean): Promise<Cluster | null> {

@@ -14,7 +14,7 @@ const ARRIVALS_MS = { least: 20_000, most: 150_000 };
 const STORM_MS_MAX = 45 * 60_000;
 const REST_MS_MAX = 60 * 60_000;
 /** Between two looks at what must always hold, while everything runs. */
-const CHECK_EVERY_MS = 4_000;
+const CHECK_EVERY_MS = 12_000;
 
 export interface SeedOptions {
   readonly stage: Stage;
@@ -86,7 +86,7 @@ export async function runSeed(seed: string, options: SeedOptions): Promise<SeedR
 }
 
 /** Nothing goes wrong any more: all that has begun must end by itself, and then everything must add up. */
-export async function comeToRest(world: World, look: () => Promise<void>): Promise<void> {
+export async function comeToRest(world: World, look: () => Promise<void>, everyMs = CHECK_EVERY_MS): Promise<void> {
   world.calm();
   let left: string[] = [];
   const rested = await world.runUntil(
@@ -96,7 +96,7 @@ export async function comeToRest(world: World, look: () => Promise<void>): Promi
       return left.length === 0;
     },
     REST_MS_MAX,
-    CHECK_EVERY_MS,
+    everyMs,
   );
   if (world.violations.length > 0) return;
   if (!rested) return world.fail("everything comes to an end", left.slice(0, 10).join("; "));

@@ -21,7 +21,7 @@ import { Wallet } from "./wallet.ts";
 
 const START_MS = Date.UTC(2027, 0, 1);
 const RESTART_MS = { least: 200, most: 15_000 };
-const TASK_POLL_MS = 3_000;
+const TASK_POLL_MS = 4_000;
 const RENTER_POLL_SECONDS = { least: 5, most: 20 };
 const CLIENT_TIMEOUT_MS = 30_000;
 const HTTP_LATENCY_MS = 30;
@@ -97,9 +97,9 @@ export class World {
         SOLANA_RPC_URL: "http://chain.simulated",
         USDC_MINT: this.chain.now.usdcMint,
         VOLLEY_TREASURY_ADDRESS: signer.address,
-        VOLLEY_CHAIN_POLL_MS: "3000",
-        VOLLEY_MARKET_REFRESH_MS: "20000",
-        VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "10",
+        VOLLEY_CHAIN_POLL_MS: "4000",
+        VOLLEY_MARKET_REFRESH_MS: "40000",
+        VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "15",
         VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
         VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
         VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
