@@ -54,29 +54,29 @@ export async function runFlow(stage: Stage, character: Character, stroke: Stroke
 
 const ALL: readonly Verdict[] = ["crashBefore", "crashAfter", "lostRequest", "lostResponse"];
 
-/** Every call of a flow, in every way. */
-export function allStrokes(calls: readonly MadeCall[]): Stroke[] {
-  return [...calls.keys()].flatMap((call) => ALL.map((verdict) => ({ call, verdict })));
-}
-
 /**
  * The same without what can't differ, in a fraction of the time.
  *
- * A call that leaves a trace outside of its process (a commit, a write, a launch) is struck in each state of the world
- * in which it is made. To be killed before it is to be killed after the trace before it, so that is left out. A call
- * that leaves none (a read, or a statement of a transaction that isn't committed yet) can only be missed, and is so
- * once in each place of the code, which the call before it tells.
+ * To be killed is to leave the world as the last trace outside of the process made it, so the server is killed after
+ * each call that leaves one (a commit, a write, a launch), in each state of the world in which that call is made; to be
+ * killed at a read, or within a transaction, is the same as after the trace before it.
+ * An error is the code's to handle where it meets it, so the request and the answer of a call are lost once in each
+ * place of the code, which the call before it tells; a call without a trace can only be missed.
  *
  * @param struck what was struck before, in other flows too
  */
 export function strokesFor(calls: readonly MadeCall[], struck: Set<string>): Stroke[] {
-  return [...calls.entries()].flatMap(([call, { label, state, mayLast }]): Stroke[] => {
+  return [...calls.entries()].flatMap(([call, { label, state, mayLast }]) => {
     const isSure = label === "sql COMMIT" || !label.startsWith("sql");
     const lasts = mayLast && (isSure || calls[call + 1]?.state !== state);
-    const point = `${lasts ? state : (calls[call - 1]?.label ?? "")} ${label}`;
-    if (struck.has(point)) return [];
-    struck.add(point);
-    const verdicts: readonly Verdict[] = lasts ? ["crashAfter", "lostRequest", "lostResponse"] : ["lostRequest"];
-    return verdicts.map((verdict) => ({ call, verdict }));
+    const place = `${calls[call - 1]?.label} → ${label}`;
+    const points: [Verdict, string][] = [["lostRequest", place]];
+    if (lasts) points.push(["lostResponse", place], ["crashAfter", `${state} ${label}`]);
+    return points.flatMap(([verdict, point]): Stroke[] => {
+      const key = `${verdict} ${point}`;
+      if (struck.has(key)) return [];
+      struck.add(key);
+      return [{ call, verdict }];
+    });
   });
 }
