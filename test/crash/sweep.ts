@@ -52,8 +52,6 @@ export async function runFlow(stage: Stage, character: Character, stroke: Stroke
   return { violations: world.violations, outcome: renter.outcome, calls: plan.calls, tail: world.timeline.tail };
 }
 
-const ALL: readonly Verdict[] = ["crashBefore", "crashAfter", "lostRequest", "lostResponse"];
-
 /**
  * The same without what can't differ, in a fraction of the time.
  *
