@@ -13,7 +13,7 @@ export interface Span {
 export const START_MS: Span = { least: 500, most: 8_000 };
 export const SLOW_START_MS: Span = { least: 20_000, most: 200_000 };
 export const STOP_MS: Span = { least: 100, most: 10_000 };
-export const LIFE_MS: Span = { least: 5_000, most: 400_000 };
+export const LIFE_MS: Span = { least: 5_000, most: 200_000 };
 const UNLISTED_MS: Span = { least: 1_000, most: 30_000 };
 const STUBBORN_MS: Span = { least: 30_000, most: 600_000 };
 const STALE_MS_MAX = 3_000;

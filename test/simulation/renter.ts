@@ -61,7 +61,7 @@ export function drawCharacter(random: SeededRandom): Character {
     gpu: random.pick(GPUS),
     nodes: random.pick([1, 1, 1, 2, 2, 3]),
     gpusPerNode: random.pick([1, 1, 2]),
-    durationSeconds: random.whole(60, 400),
+    durationSeconds: random.whole(60, 180),
     paying: random.weighted(PAYING),
     using: random.weighted(USING),
     refundTo: random.weighted({ wallet: 4, otherWallet: 2, credit: 1, creditThenRefund: 2 }),
@@ -203,7 +203,7 @@ export class Renter {
         await this.#sleepSeconds(80, 110);
         return this.#send(due, reference);
       case "tooLate":
-        await this.#sleepSeconds(200, 500);
+        await this.#sleepSeconds(120, 300);
         return this.#send(due, reference);
       case "wrongMintFirst":
         this.wallet.payWithOtherMint({ amountMicroUsdc: due, references: [reference] });
@@ -278,7 +278,7 @@ export class Renter {
         path: `/v1/clusters/${this.#id}/extend`,
         secret: this.#secret,
         idempotencyKey: this.#newKey(),
-        body: { duration_seconds: this.#random.whole(60, 300) },
+        body: { duration_seconds: this.#random.whole(60, 120) },
       });
       const payment: Payment | null = extension.payment;
       if (payment === null || !pays) return;

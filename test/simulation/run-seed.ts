@@ -10,7 +10,7 @@ import { World } from "./world.ts";
 
 const PROCESSES = 2;
 /** Late enough for every node to have seen the renters' wallets. */
-const ARRIVALS_MS = { least: 20_000, most: 150_000 };
+const ARRIVALS_MS = { least: 20_000, most: 80_000 };
 const STORM_MS_MAX = 45 * 60_000;
 const REST_MS_MAX = 60 * 60_000;
 /** Between two looks at what must always hold, while everything runs. */

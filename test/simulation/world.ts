@@ -22,7 +22,7 @@ import { Wallet } from "./wallet.ts";
 const START_MS = Date.UTC(2027, 0, 1);
 const RESTART_MS = { least: 200, most: 15_000 };
 const TASK_POLL_MS = 4_000;
-const RENTER_POLL_SECONDS = { least: 5, most: 20 };
+const RENTER_POLL_SECONDS = { least: 10, most: 30 };
 const CLIENT_TIMEOUT_MS = 30_000;
 const HTTP_LATENCY_MS = 30;
 const TREASURY_LAMPORTS = 100_000_000_000n;
