@@ -1,5 +1,5 @@
 /** Which way imports may point: entry → faces → domain verbs → ledger, events, db → schema. */
-const domains = "market|clusters|payments|supply|identity";
+const domains = "market|clusters|payments|receipts|supply|identity";
 const forbid = (name, comment, from, to, severity = "error") => ({ name, comment, severity, from, to });
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -8,7 +8,7 @@ import { type Transaction, wake } from "../db/database.ts";
 import { clusters, executionRanks, leases, payments } from "../db/tables.ts";
 import { appendEvent } from "../events/append.ts";
 import { settleBill } from "../ledger/settle-bill.ts";
-import { refundRest } from "../payments/refund-rest.ts";
+import { refundRest } from "../payments/refunds/refund-rest.ts";
 import { computeBill } from "./compute-bill.ts";
 import type { LeaseRow } from "./load-nodes.ts";
 import type { ClusterRow } from "./open-cluster.ts";

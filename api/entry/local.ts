@@ -21,12 +21,12 @@ import { startEmbeddedPostgres } from "../local/postgres.ts";
 import { keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
 import { type LocalChain, startChain } from "../local/start-chain.ts";
 import { newMarket } from "../market/market.ts";
-import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
 import type { Logger } from "../ports/logger.ts";
 import { readSettings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 import { issueEnrolmentToken } from "../supply/issue-enrolment-token.ts";
 import { simulatedSupplier } from "../supply/simulated-supplier.ts";
+import { treasurySignerFromFile } from "../treasury/treasury-signer-file.ts";
 import { type RunningServer, serve } from "./serve.ts";
 
 const CONNECTIONS_MAX = 20;

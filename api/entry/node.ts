@@ -7,9 +7,9 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { rpcChainAt } from "../chain/rpc.ts";
 import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
-import { treasurySignerFromFile } from "../payments/treasury-signer-file.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
+import { treasurySignerFromFile } from "../treasury/treasury-signer-file.ts";
 import { serve } from "./serve.ts";
 
 const STATEMENT_TIMEOUT_MS = 30_000;

@@ -1,8 +1,8 @@
 import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
 import { purgeKeys } from "../idempotency/purge-keys.ts";
-import { processRefund } from "../payments/process-refund.ts";
-import { sweepTreasury } from "../payments/sweep-treasury.ts";
-import { watchPayment } from "../payments/watch-payment.ts";
+import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
+import { watchPayment } from "../payments/inbound/watch-payment.ts";
+import { processRefund } from "../payments/refunds/process-refund.ts";
 import { sweepNodes } from "../supply/sweep-nodes.ts";
 import type { TaskHandlers } from "./engine.ts";
 

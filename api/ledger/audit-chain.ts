@@ -2,10 +2,10 @@
 import { formatUsdc } from "@volley/schema/money";
 import { inArray } from "drizzle-orm";
 import { inboundTransfers } from "../db/tables.ts";
-import { type BooksAndChain, compareBalance } from "../payments/compare-balance.ts";
-import { listSignatures } from "../payments/list-signatures.ts";
-import { treasuryAccount } from "../payments/treasury-account.ts";
-import { verifyTransaction } from "../payments/verify-transaction.ts";
+import { type BooksAndChain, compareBalance } from "../payments/inbound/compare-balance.ts";
+import { listSignatures } from "../payments/inbound/list-signatures.ts";
+import { treasuryAccount } from "../payments/inbound/treasury-account.ts";
+import { verifyTransaction } from "../payments/inbound/verify-transaction.ts";
 import type { SignatureInfo } from "../ports/chain.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AuditResult } from "./audit-result.ts";

@@ -3,7 +3,7 @@ import { toMoney } from "@volley/schema/money";
 import type { Payment } from "@volley/schema/resources/payment";
 import { toTimestamp } from "@volley/schema/time";
 import type { paymentNotices, payments } from "../db/tables.ts";
-import { solanaPayUrl } from "./solana-pay.ts";
+import { solanaPayUrl } from "./solana-pay/transfer-request.ts";
 
 export type PaymentRow = typeof payments.$inferSelect;
 export type PaymentNoticeRow = typeof paymentNotices.$inferSelect;

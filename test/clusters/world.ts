@@ -16,7 +16,7 @@ import { auditLedger } from "../../api/ledger/audit-ledger.ts";
 import { newMarket } from "../../api/market/market.ts";
 import type { QuotePayload } from "../../api/market/quote-payload.ts";
 import { signQuote } from "../../api/market/quote-token.ts";
-import { recordInbound } from "../../api/payments/record-inbound.ts";
+import { recordInbound } from "../../api/payments/inbound/record-inbound.ts";
 import type { Settings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import { type SimulatedFaults, simulatedSupplier } from "../../api/supply/simulated-supplier.ts";

@@ -19,10 +19,10 @@ import { serve } from "../../api/entry/serve.ts";
 import { type DevelopmentChainServer, startDevelopmentChain } from "../../api/local/chain/start-development-chain.ts";
 import { openTokenAccount } from "../../api/local/open-token-account.ts";
 import { newMarket } from "../../api/market/market.ts";
-import { treasurySignerFromFile } from "../../api/payments/treasury-signer-file.ts";
 import { readSettings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import { issueEnrolmentToken } from "../../api/supply/issue-enrolment-token.ts";
+import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { until } from "./services.ts";
 

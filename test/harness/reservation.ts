@@ -6,8 +6,8 @@ import { sql } from "drizzle-orm";
 import { type Context, newId } from "../../api/context.ts";
 import { rows } from "../../api/db/database.ts";
 import { nodes, suppliers } from "../../api/db/tables.ts";
-import { commitmentFor } from "../../api/payments/commitment-for.ts";
-import { newReference } from "../../api/payments/solana-pay.ts";
+import { commitmentFor } from "../../api/payments/inbound/commitment-for.ts";
+import { newReference } from "../../api/payments/solana-pay/transfer-request.ts";
 
 type ReservingContext = Pick<Context, "db" | "clock" | "random" | "settings">;
 

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { getProgramDerivedAddress } from "@solana/kit";
 import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkRefundAddress } from "../../api/payments/check-refund-address.ts";
-import { newReference } from "../../api/payments/solana-pay.ts";
-import { SignerError, treasurySignerFromFile } from "../../api/payments/treasury-signer-file.ts";
+import { checkRefundAddress } from "../../api/payments/refunds/check-refund-address.ts";
+import { newReference } from "../../api/payments/solana-pay/transfer-request.ts";
 import { ChainError } from "../../api/ports/chain.ts";
+import { SignerError, treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { oneSol, usdcAccountOf } from "../chain/wallet.ts";
 import { type MoneyWorld, newMoneyWorld, writeKey } from "./world.ts";
 

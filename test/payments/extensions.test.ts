@@ -4,7 +4,7 @@ import { newId } from "../../api/context.ts";
 import { clusters, leases, payments } from "../../api/db/tables.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { hold } from "../../api/ledger/hold.ts";
-import { newReference } from "../../api/payments/solana-pay.ts";
+import { newReference } from "../../api/payments/solana-pay/transfer-request.ts";
 import type { Reservation } from "../harness/reservation.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 

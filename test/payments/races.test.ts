@@ -2,7 +2,7 @@ import { parseId } from "@volley/schema/ids";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { reconcileCluster } from "../../api/clusters/reconcile-cluster.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
-import { createRefund } from "../../api/payments/create-refund.ts";
+import { createRefund } from "../../api/payments/refunds/create-refund.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 
 const AMOUNT = 5_000_000n;

@@ -2,8 +2,8 @@ import { getBase58Encoder } from "@solana/kit";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { strongRandom } from "../../api/adapters/strong-random.ts";
-import { commitmentFor } from "../../api/payments/commitment-for.ts";
-import { newReference, solanaPayUrl } from "../../api/payments/solana-pay.ts";
+import { commitmentFor } from "../../api/payments/inbound/commitment-for.ts";
+import { newReference, solanaPayUrl } from "../../api/payments/solana-pay/transfer-request.ts";
 
 const random = strongRandom();
 const request = {

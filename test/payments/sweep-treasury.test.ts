@@ -1,8 +1,8 @@
 import { eq } from "drizzle-orm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { chainCursors, inboundTransfers } from "../../api/db/tables.ts";
-import { compareBalance } from "../../api/payments/compare-balance.ts";
-import { sweepTreasury } from "../../api/payments/sweep-treasury.ts";
+import { compareBalance } from "../../api/payments/inbound/compare-balance.ts";
+import { sweepTreasury } from "../../api/payments/inbound/sweep-treasury.ts";
 import type { Chain } from "../../api/ports/chain.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 

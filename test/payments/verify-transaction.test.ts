@@ -1,8 +1,8 @@
 import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { attributeTransfers } from "../../api/payments/attribute-transfers.ts";
-import { verifyTransaction } from "../../api/payments/verify-transaction.ts";
+import { attributeTransfers } from "../../api/payments/inbound/attribute-transfers.ts";
+import { verifyTransaction } from "../../api/payments/inbound/verify-transaction.ts";
 import type { ChainInstruction, ChainTransaction, TokenBalance } from "../../api/ports/chain.ts";
 
 const TOKEN_2022_PROGRAM_ADDRESS = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb";

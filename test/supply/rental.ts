@@ -2,7 +2,7 @@
 import { eq } from "drizzle-orm";
 import { reconcileCluster } from "../../api/clusters/reconcile-cluster.ts";
 import { leases } from "../../api/db/tables.ts";
-import { recordInbound } from "../../api/payments/record-inbound.ts";
+import { recordInbound } from "../../api/payments/inbound/record-inbound.ts";
 import { insertReservation, type Reservation } from "../harness/reservation.ts";
 import { system, type TestServices } from "../harness/services.ts";
 

@@ -1,17 +1,17 @@
 /** The task of kind `payment`: finds what was paid with a reference, from the reservation until a day after expiry. */
 import { and, count, eq, inArray } from "drizzle-orm";
-import { lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import { inboundTransfers, paymentNotices, payments } from "../db/tables.ts";
-import type { TaskOutcome } from "../jobs/engine.ts";
-import { resolve } from "../ledger/resolve.ts";
-import type { SignatureInfo } from "../ports/chain.ts";
+import { lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import { inboundTransfers, paymentNotices, payments } from "../../db/tables.ts";
+import type { TaskOutcome } from "../../jobs/engine.ts";
+import { resolve } from "../../ledger/resolve.ts";
+import type { SignatureInfo } from "../../ports/chain.ts";
+import type { PaymentRow } from "../to-payment-resource.ts";
 import { confirmFinality } from "./confirm-finality.ts";
 import { lastSafe } from "./last-safe.ts";
 import { listSignatures } from "./list-signatures.ts";
 import { FAILED_DETAIL, reject } from "./process-transaction.ts";
 import { readNewTransactions } from "./read-new-transactions.ts";
-import type { PaymentRow } from "./to-payment-resource.ts";
 import { treasuryAccount } from "./treasury-account.ts";
 import type { TreasuryAccount } from "./verify-transaction.ts";
 

@@ -1,16 +1,16 @@
 import { and, eq, inArray } from "drizzle-orm";
-import { type ClusterRow, lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
-import { clusters, inboundTransfers, payments } from "../db/tables.ts";
-import { CHAIN_ACCOUNT, customerAccount, openAccount, UNALLOCATED_ACCOUNT } from "../ledger/accounts.ts";
-import { post } from "../ledger/post.ts";
+import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import type { Transaction } from "../../db/database.ts";
+import { clusters, inboundTransfers, payments } from "../../db/tables.ts";
+import { CHAIN_ACCOUNT, customerAccount, openAccount, UNALLOCATED_ACCOUNT } from "../../ledger/accounts.ts";
+import { post } from "../../ledger/post.ts";
+import { refundRest } from "../refunds/refund-rest.ts";
+import { updateBillRefund } from "../refunds/update-bill-refund.ts";
+import type { PaymentRow } from "../to-payment-resource.ts";
 import type { AttributedTransfer } from "./attribute-transfers.ts";
 import { inboundReference } from "./inbound-reference.ts";
-import { refundRest } from "./refund-rest.ts";
 import { noteLate, noteSurplus, settlePayment } from "./settle-payment.ts";
-import type { PaymentRow } from "./to-payment-resource.ts";
-import { updateBillRefund } from "./update-bill-refund.ts";
 
 export interface InboundInput {
   readonly signature: string;

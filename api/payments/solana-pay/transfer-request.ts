@@ -2,7 +2,7 @@
 import { type Address, getBase58Decoder } from "@solana/kit";
 import { encodeURL } from "@solana/pay";
 import { USDC_DECIMALS } from "@volley/schema/money";
-import type { Random } from "../ports/random.ts";
+import type { Random } from "../../ports/random.ts";
 
 export interface SolanaPayRequest {
   /** The wallet, not its token account. */

@@ -1,10 +1,10 @@
 import { formatUsdc, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
 import { and, eq, inArray } from "drizzle-orm";
-import { clusterNotFound, lockCluster, openCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
-import { payments } from "../db/tables.ts";
-import { runIdempotent } from "../idempotency/run-idempotent.ts";
+import { clusterNotFound, lockCluster, openCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import type { Transaction } from "../../db/database.ts";
+import { payments } from "../../db/tables.ts";
+import { runIdempotent } from "../../idempotency/run-idempotent.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
 import { refundCredit, toBillRefund } from "./refund-rest.ts";
 import { toRefundResource } from "./to-refund-resource.ts";

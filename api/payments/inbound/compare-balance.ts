@@ -1,9 +1,9 @@
 import { and, eq, isNull, ne } from "drizzle-orm";
-import type { Services } from "../context.ts";
-import { inboundTransfers, refundAttempts, refunds } from "../db/tables.ts";
-import { CHAIN_ACCOUNT } from "../ledger/accounts.ts";
-import { balanceOf } from "../ledger/balance-of.ts";
-import type { Settings } from "../settings.ts";
+import type { Services } from "../../context.ts";
+import { inboundTransfers, refundAttempts, refunds } from "../../db/tables.ts";
+import { CHAIN_ACCOUNT } from "../../ledger/accounts.ts";
+import { balanceOf } from "../../ledger/balance-of.ts";
+import type { Settings } from "../../settings.ts";
 import { treasuryAccount } from "./treasury-account.ts";
 
 export interface BooksAndChain extends Pick<Services, "db" | "chain"> {

@@ -1,6 +1,6 @@
 import { address } from "@solana/kit";
 import { findAssociatedTokenPda, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../../settings.ts";
 import type { TreasuryAccount } from "./verify-transaction.ts";
 
 /** Where payments arrive: the treasury's associated token account for our mint, of the classic Token program. */

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
-import { rows, type Transaction } from "../db/database.ts";
-import type { inboundTransfers } from "../db/tables.ts";
+import { rows, type Transaction } from "../../db/database.ts";
+import type { inboundTransfers } from "../../db/tables.ts";
 
 export type InboundRow = typeof inboundTransfers.$inferSelect;
 

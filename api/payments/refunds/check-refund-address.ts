@@ -3,8 +3,8 @@ import { SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
 import { findAssociatedTokenPda, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { TOKEN_2022_PROGRAM_ADDRESS } from "@solana-program/token-2022";
 import { VolleyError } from "@volley/schema/errors";
-import type { Context } from "../context.ts";
-import { type Chain, ChainError } from "../ports/chain.ts";
+import type { Context } from "../../context.ts";
+import { type Chain, ChainError } from "../../ports/chain.ts";
 
 /**
  * USDC sent to a wrong kind of address is lost for good, so only wallets pass: accounts of the system program, or

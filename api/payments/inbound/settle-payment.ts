@@ -1,15 +1,15 @@
 import { formatUsdc, toMoney } from "@volley/schema/money";
 import { and, eq, sql } from "drizzle-orm";
-import { applyExtension } from "../clusters/apply-extension.ts";
-import type { ClusterRow } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import { rows, type Transaction, wake } from "../db/database.ts";
-import { clusters, inboundTransfers, payments } from "../db/tables.ts";
-import { appendEvent } from "../events/append.ts";
-import { fund } from "../ledger/fund.ts";
-import { resolve } from "../ledger/resolve.ts";
+import { applyExtension } from "../../clusters/apply-extension.ts";
+import type { ClusterRow } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import { rows, type Transaction, wake } from "../../db/database.ts";
+import { clusters, inboundTransfers, payments } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
+import { fund } from "../../ledger/fund.ts";
+import { resolve } from "../../ledger/resolve.ts";
+import type { PaymentRow } from "../to-payment-resource.ts";
 import { addNotice } from "./notices.ts";
-import type { PaymentRow } from "./to-payment-resource.ts";
 
 /**
  * Compares what has come in time for an open payment with what is due, and settles it when it is enough and final

@@ -1,15 +1,15 @@
 import { toMoney } from "@volley/schema/money";
 import type { PaymentNoticeCode } from "@volley/schema/resources/payment";
 import { inArray } from "drizzle-orm";
-import { lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import { payments } from "../db/tables.ts";
-import { appendEvent } from "../events/append.ts";
-import type { ChainTransaction } from "../ports/chain.ts";
+import { lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import { payments } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
+import type { ChainTransaction } from "../../ports/chain.ts";
+import type { PaymentRow } from "../to-payment-resource.ts";
 import { attributeTransfers } from "./attribute-transfers.ts";
 import { addNotice } from "./notices.ts";
 import { recordInbound } from "./record-inbound.ts";
-import type { PaymentRow } from "./to-payment-resource.ts";
 import { type LookAlike, type TreasuryAccount, verifyTransaction } from "./verify-transaction.ts";
 
 /**

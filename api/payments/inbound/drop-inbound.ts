@@ -1,28 +1,28 @@
 import { toMoney } from "@volley/schema/money";
 import { and, eq, inArray } from "drizzle-orm";
-import { endCluster, notifyEnded } from "../clusters/end-cluster.ts";
-import { lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
-import { inboundTransfers, payments, refunds } from "../db/tables.ts";
-import { appendEvent } from "../events/append.ts";
+import { endCluster, notifyEnded } from "../../clusters/end-cluster.ts";
+import { lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import type { Transaction } from "../../db/database.ts";
+import { inboundTransfers, payments, refunds } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
 import {
   CHAIN_ACCOUNT,
   customerAccount,
   openAccount,
   REVENUE_ACCOUNT,
   UNALLOCATED_ACCOUNT,
-} from "../ledger/accounts.ts";
-import { balanceOf } from "../ledger/balance-of.ts";
-import { openHoldsOf } from "../ledger/holds-of.ts";
-import { post } from "../ledger/post.ts";
-import { resolve } from "../ledger/resolve.ts";
-import { smaller } from "../ledger/smaller.ts";
+} from "../../ledger/accounts.ts";
+import { balanceOf } from "../../ledger/balance-of.ts";
+import { openHoldsOf } from "../../ledger/holds-of.ts";
+import { post } from "../../ledger/post.ts";
+import { resolve } from "../../ledger/resolve.ts";
+import { smaller } from "../../ledger/smaller.ts";
+import { refundRest } from "../refunds/refund-rest.ts";
+import { returnToCredit } from "../refunds/return-to-credit.ts";
+import { updateBillRefund } from "../refunds/update-bill-refund.ts";
+import type { PaymentRow } from "../to-payment-resource.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
-import { refundRest } from "./refund-rest.ts";
-import { returnToCredit } from "./return-to-credit.ts";
-import type { PaymentRow } from "./to-payment-resource.ts";
-import { updateBillRefund } from "./update-bill-refund.ts";
 
 /**
  * A transfer that had been seen at `confirmed` vanished with its fork: its ledger transfer is reversed. What it paid

@@ -1,8 +1,8 @@
 import { type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
 import { and, eq } from "drizzle-orm";
-import { credentialHash } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import { clusters, refunds } from "../db/tables.ts";
+import { credentialHash } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import { clusters, refunds } from "../../db/tables.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
 
 type Get = Operations["refunds.get"];

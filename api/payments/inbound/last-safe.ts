@@ -1,4 +1,4 @@
-import type { SignatureInfo } from "../ports/chain.ts";
+import type { SignatureInfo } from "../../ports/chain.ts";
 
 /** The newest entry before which all is read and nothing can be added any more; null when there is none. */
 export function lastSafe(

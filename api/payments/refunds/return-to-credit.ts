@@ -1,12 +1,12 @@
 import { toMoney } from "@volley/schema/money";
 import { eq } from "drizzle-orm";
-import { lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
-import { clusters, refunds } from "../db/tables.ts";
-import { customerAccount, refundAccount } from "../ledger/accounts.ts";
-import { post } from "../ledger/post.ts";
-import { availableCredit } from "./available-credit.ts";
+import { lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import type { Transaction } from "../../db/database.ts";
+import { clusters, refunds } from "../../db/tables.ts";
+import { customerAccount, refundAccount } from "../../ledger/accounts.ts";
+import { post } from "../../ledger/post.ts";
+import { availableCredit } from "../available-credit.ts";
 import type { RefundRow } from "./refund-rest.ts";
 
 /**

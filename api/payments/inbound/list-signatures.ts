@@ -1,4 +1,4 @@
-import type { Chain, SignatureInfo } from "../ports/chain.ts";
+import type { Chain, SignatureInfo } from "../../ports/chain.ts";
 
 const PAGE = 1_000;
 

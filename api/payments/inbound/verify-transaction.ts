@@ -6,7 +6,7 @@
  */
 import { SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
 import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
-import type { ChainTransaction, TokenBalance } from "../ports/chain.ts";
+import type { ChainTransaction, TokenBalance } from "../../ports/chain.ts";
 import { readTokenMovements, type TokenMovement } from "./token-instruction.ts";
 
 export interface TreasuryAccount {

@@ -1,4 +1,4 @@
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../../settings.ts";
 
 /** How settled on chain a payment of this amount must be to count: what a fork could cost decides. */
 export function commitmentFor(

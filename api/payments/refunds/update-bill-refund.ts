@@ -1,9 +1,9 @@
 import { toMoney } from "@volley/schema/money";
 import type { Bill } from "@volley/schema/resources/cluster";
 import { eq } from "drizzle-orm";
-import type { ClusterRow } from "../clusters/open-cluster.ts";
-import type { Transaction } from "../db/database.ts";
-import { clusters, payments } from "../db/tables.ts";
+import type { ClusterRow } from "../../clusters/open-cluster.ts";
+import type { Transaction } from "../../db/database.ts";
+import { clusters, payments } from "../../db/tables.ts";
 
 /**
  * An ended cluster's credit has changed or is on its way back: its bill says so, as long as it named no refund yet.

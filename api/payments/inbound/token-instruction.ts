@@ -3,7 +3,7 @@
  * Source: solana-program/token, `interface/src/instruction.rs`; `batch` is of its successor p-token (SIMD-0266).
  */
 import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
-import type { ChainInstruction } from "../ports/chain.ts";
+import type { ChainInstruction } from "../../ports/chain.ts";
 
 const TRANSFER = 3;
 const MINT_TO = 7;

@@ -1,12 +1,12 @@
 import { toMoney } from "@volley/schema/money";
 import type { Bill } from "@volley/schema/resources/cluster";
-import { type Context, newId } from "../context.ts";
-import { type Transaction, wake } from "../db/database.ts";
-import { refunds } from "../db/tables.ts";
-import { appendEvent } from "../events/append.ts";
-import { customerAccount, openAccount, refundAccount } from "../ledger/accounts.ts";
-import { post } from "../ledger/post.ts";
-import { availableCredit } from "./available-credit.ts";
+import { type Context, newId } from "../../context.ts";
+import { type Transaction, wake } from "../../db/database.ts";
+import { refunds } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
+import { customerAccount, openAccount, refundAccount } from "../../ledger/accounts.ts";
+import { post } from "../../ledger/post.ts";
+import { availableCredit } from "../available-credit.ts";
 
 export type RefundRow = typeof refunds.$inferSelect;
 

@@ -7,20 +7,20 @@
 import { isVolleyError } from "@volley/schema/errors";
 import { toMoney } from "@volley/schema/money";
 import { and, count, desc, eq, isNull } from "drizzle-orm";
-import { type ClusterRow, lockCluster } from "../clusters/open-cluster.ts";
-import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
-import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../db/tables.ts";
-import { appendEvent } from "../events/append.ts";
-import type { TaskOutcome } from "../jobs/engine.ts";
-import { CHAIN_ACCOUNT, refundAccount } from "../ledger/accounts.ts";
-import { post } from "../ledger/post.ts";
-import { ChainError } from "../ports/chain.ts";
-import type { TreasurySigner } from "../ports/treasury-signer.ts";
+import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
+import type { Context } from "../../context.ts";
+import type { Transaction } from "../../db/database.ts";
+import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
+import type { TaskOutcome } from "../../jobs/engine.ts";
+import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
+import { post } from "../../ledger/post.ts";
+import { ChainError } from "../../ports/chain.ts";
+import type { TreasurySigner } from "../../ports/treasury-signer.ts";
+import { treasuryAccount } from "../inbound/treasury-account.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
 import { type RefundRow, toBillRefund } from "./refund-rest.ts";
 import { returnToCredit } from "./return-to-credit.ts";
-import { treasuryAccount } from "./treasury-account.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
 

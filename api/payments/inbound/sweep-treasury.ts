@@ -4,10 +4,10 @@
  * history read again when something is missing, because nodes leave transactions out of their lists.
  */
 import { eq } from "drizzle-orm";
-import type { Context } from "../context.ts";
-import { wake } from "../db/database.ts";
-import { chainCursors, tasks } from "../db/tables.ts";
-import type { TaskOutcome } from "../jobs/engine.ts";
+import type { Context } from "../../context.ts";
+import { wake } from "../../db/database.ts";
+import { chainCursors, tasks } from "../../db/tables.ts";
+import type { TaskOutcome } from "../../jobs/engine.ts";
 import { compareBalance } from "./compare-balance.ts";
 import { confirmFinality } from "./confirm-finality.ts";
 import { lastSafe } from "./last-safe.ts";

@@ -1,7 +1,7 @@
 import { inArray, sql } from "drizzle-orm";
-import type { Context } from "../context.ts";
-import { inboundTransfers, refundAttempts } from "../db/tables.ts";
-import { ChainError, type ChainTransaction, type SignatureInfo } from "../ports/chain.ts";
+import type { Context } from "../../context.ts";
+import { inboundTransfers, refundAttempts } from "../../db/tables.ts";
+import { ChainError, type ChainTransaction, type SignatureInfo } from "../../ports/chain.ts";
 import { processTransaction } from "./process-transaction.ts";
 import type { TreasuryAccount } from "./verify-transaction.ts";
 

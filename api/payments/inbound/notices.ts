@@ -1,8 +1,8 @@
 import type { PaymentNoticeCode } from "@volley/schema/resources/payment";
 import { and, count, eq } from "drizzle-orm";
-import type { Context } from "../context.ts";
-import type { Executor } from "../db/database.ts";
-import { paymentNotices } from "../db/tables.ts";
+import type { Context } from "../../context.ts";
+import type { Executor } from "../../db/database.ts";
+import { paymentNotices } from "../../db/tables.ts";
 
 /** Anybody can name a reference in a transaction: whoever does so a thousand times fills no list of ours. */
 const PER_CODE_MAX = 20;

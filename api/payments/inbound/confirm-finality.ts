@@ -1,6 +1,6 @@
 import { and, asc, eq, isNull, lte } from "drizzle-orm";
-import type { Context } from "../context.ts";
-import { inboundTransfers, payments } from "../db/tables.ts";
+import type { Context } from "../../context.ts";
+import { inboundTransfers, payments } from "../../db/tables.ts";
 import { attributeTransfers } from "./attribute-transfers.ts";
 import { dropInbound } from "./drop-inbound.ts";
 import type { InboundRow } from "./inbound-reference.ts";
