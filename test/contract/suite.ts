@@ -48,8 +48,8 @@ export function contractSuite(start: () => Promise<TestApp>): void {
       const { output } = await faceOf("REST").call("quotes.create", WISH);
       return output !== undefined;
     });
-  }, 120_000);
-  afterAll(() => app?.close(), 60_000);
+  }, 240_000);
+  afterAll(() => app?.close(), 120_000);
 
   describe.each(["REST", "GraphQL", "SDK"])("%s", (name) => {
     test.each(badWishes)("quoting refuses %s", async (_, wish, code, detail) => {

@@ -66,7 +66,8 @@ export async function startLocalServer(
       throw error;
     }
   };
-  for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += POLL_MS) {
+  const since = performance.now();
+  while (performance.now() - since < START_TIMEOUT_MS) {
     const local = await read();
     if (local !== null) {
       return {

@@ -89,7 +89,7 @@ export function bearer(services: Services, secret: string, parts: Partial<Contex
 }
 
 /** Waits until the condition holds; time stands still for the services meanwhile. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 40_000): Promise<void> {
   for (const endMs = Date.now() + withinMs; Date.now() < endMs; ) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
