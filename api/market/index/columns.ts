@@ -49,6 +49,38 @@ export class Columns {
     this.memoryGib = grown(Uint32Array, this.memoryGib, capacity);
     this.diskGib = grown(Uint32Array, this.diskGib, capacity);
   }
+
+  /** Puts the rows in another order: what was row `order[n]` becomes row `n`. */
+  arrange(order: Uint32Array<ArrayBuffer>): void {
+    const ids = this.ids.slice();
+    for (let row = 0; row < order.length; row++) this.ids[row] = ids[order[row] as number] as string;
+    this.model = arranged(Uint16Array, this.model, order);
+    this.free = arranged(Uint16Array, this.free, order);
+    this.total = arranged(Uint16Array, this.total, order);
+    this.price = arranged(Float64Array, this.price, order);
+    this.country = arranged(Uint16Array, this.country, order);
+    this.region = arranged(Uint32Array, this.region, order);
+    this.site = arranged(Uint32Array, this.site, order);
+    this.interconnect = arranged(Uint8Array, this.interconnect, order);
+    this.fabric = arranged(Uint32Array, this.fabric, order);
+    this.reliability = arranged(Uint32Array, this.reliability, order);
+    this.isolation = arranged(Uint8Array, this.isolation, order);
+    this.supplierClass = arranged(Uint8Array, this.supplierClass, order);
+    this.cpuCores = arranged(Uint16Array, this.cpuCores, order);
+    this.memoryGib = arranged(Uint32Array, this.memoryGib, order);
+    this.diskGib = arranged(Uint32Array, this.diskGib, order);
+  }
+}
+
+/** The first elements of a typed array in another order. */
+function arranged<Kind extends TypedArray>(
+  make: new (length: number) => Kind,
+  old: Kind,
+  order: Uint32Array<ArrayBuffer>,
+): Kind {
+  const other = new make(order.length);
+  for (let at = 0; at < order.length; at++) other[at] = old[order[at] as number] as number;
+  return other;
 }
 
 type TypedArray =

@@ -22,6 +22,11 @@ export class PostingList {
     this.length = rows.length;
   }
 
+  /** For when the rows themselves were put in this order: they are numbered from `first` on now. */
+  renumber(first: number): void {
+    for (let at = 0; at < this.length; at++) this.rows[at] = first + at;
+  }
+
   insert(row: number): void {
     if (this.length === this.rows.length) {
       this.rows = grown(Uint32Array, this.rows, Math.max(8, Math.ceil(this.length * 1.5)));

@@ -33,9 +33,13 @@ export class RowTable {
     this.#place(row);
   }
 
-  /** Makes room for that many more rows at once. */
-  reserve(more: number): void {
-    while ((this.#used + more) * 2 > this.#slots.length) this.#grow();
+  /** Takes the rows from 0 on, so many, instead of what it held. */
+  replace(rows: number): void {
+    let slots = SLOTS_MIN;
+    while (slots < rows * 2) slots *= 2;
+    this.#slots = new Uint32Array(slots);
+    this.#used = rows;
+    for (let row = 0; row < rows; row++) this.#place(row);
   }
 
   #place(row: number): void {

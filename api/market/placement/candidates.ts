@@ -48,9 +48,9 @@ export class Candidates {
     return at < this.length || this.#look(at + 1);
   }
 
-  /** Finds all that there are. */
-  all(): void {
-    this.#look(Infinity);
+  /** Whether all that there are have been found. */
+  get isComplete(): boolean {
+    return this.#next === (this.#list?.length ?? 0);
   }
 
   row(at: number): number {
@@ -105,18 +105,33 @@ export function isBetter(a: Score, b: Score): boolean {
   return a.primary < b.primary || (a.primary === b.primary && a.secondary < b.secondary);
 }
 
-/** Takes candidates in order, as far as `accepts` lets it, until every rank has a place; null when some have none. */
+/**
+ * Takes candidates in order, as far as `accepts` lets it, until every rank has a place.
+ * @param unlike gives up once no gang can be better than this score any more
+ * @returns null when some ranks have no place, or it gave up
+ */
 export function fill(
   candidates: Candidates,
   ranksWanted: number,
   from: number,
   accepts: (at: number) => boolean,
+  unlike: Score | null = null,
 ): Gang | null {
+  const { index, order } = candidates;
   const rows: number[] = [];
   const ranks: number[] = [];
   let left = ranksWanted;
+  let primary = 0;
   for (let at = from; candidates.has(at); at++) {
+    if (unlike !== null) {
+      // Candidates are in order, so every rank to come adds at least this much.
+      const each = primaryOf(index.columns, order, candidates.row(at));
+      const least = primary + left * each;
+      if (order === "price" ? least >= unlike.primary : least > unlike.primary) return null;
+    }
     if (!accepts(at)) continue;
+    if (unlike !== null)
+      primary += Math.min(left, candidates.ranks(at)) * primaryOf(index.columns, order, candidates.row(at));
     const count = Math.min(left, candidates.ranks(at));
     rows.push(candidates.row(at));
     ranks.push(count);

@@ -29,7 +29,6 @@ function bestReach(candidates: Candidates, sites: Sites, ranksWanted: number, li
   const { index, order } = candidates;
   let best: Gang | null = null;
   let bestScore: Score | null = null;
-  let hasFailed = false;
   for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
     const first = sites.first[anchor] as number;
     if (bestScore !== null) {
@@ -37,13 +36,10 @@ function bestReach(candidates: Candidates, sites: Sites, ranksWanted: number, li
       const least = ranksWanted * primaryOf(index.columns, order, candidates.row(first));
       if (order === "price" ? least >= bestScore.primary : least > bestScore.primary) break;
     }
-    // After a failure all candidates are known, and counting is less work than trying.
-    if (hasFailed && sites.ranksWithin(anchor, limit) < ranksWanted) continue;
-    const gang = fill(candidates, ranksWanted, first, nearAll(sites, anchor, limit));
-    if (gang === null) {
-      hasFailed = true;
-      continue;
-    }
+    // Once all candidates are known, counting is less work than trying.
+    if (candidates.isComplete && sites.ranksWithin(anchor, limit) < ranksWanted) continue;
+    const gang = fill(candidates, ranksWanted, first, nearAll(sites, anchor, limit), bestScore);
+    if (gang === null) continue;
     const score = scoreOf(index.columns, order, gang);
     if (bestScore === null || isBetter(score, bestScore)) {
       best = gang;
@@ -81,7 +77,7 @@ function bestCore(candidates: Candidates, sites: Sites, ranksWanted: number, hal
   let bestScore: Score | null = null;
   for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
     if (sites.ranksWithin(anchor, half) < ranksWanted) continue;
-    const gang = fill(candidates, ranksWanted, 0, (at) => sites.isNear(sites.of(at), anchor, half));
+    const gang = fill(candidates, ranksWanted, 0, (at) => sites.isNear(sites.of(at), anchor, half), bestScore);
     if (gang === null) continue;
     const score = scoreOf(index.columns, order, gang);
     if (bestScore === null || isBetter(score, bestScore)) {

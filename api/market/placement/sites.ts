@@ -1,6 +1,10 @@
 /** The places where candidates stand, and how far they are from each other. */
 import type { Point } from "../round-trip.ts";
 import type { Candidates } from "./candidates.ts";
+import { Numbering } from "./numbering.ts";
+
+/** A search is over before the next one begins, so all share it. At most one {@link Sites} is in use at a time. */
+const numbers = new Numbering();
 
 /** The sites of some candidates, numbered in the order in which the candidates first name them; found as they are needed. */
 export class Sites {
@@ -15,10 +19,10 @@ export class Sites {
   readonly #z: number[] = [];
   readonly #candidates: Candidates;
   readonly #siteOf: number[] = [];
-  readonly #numbers = new Map<number, number>();
 
   constructor(candidates: Candidates) {
     this.#candidates = candidates;
+    numbers.restart();
   }
 
   /** Whether there is a site of that number. */
@@ -67,10 +71,9 @@ export class Sites {
     if (!candidates.has(at)) return false;
     const { index } = candidates;
     const code = index.columns.site[candidates.row(at)] as number;
-    let site = this.#numbers.get(code);
-    if (site === undefined) {
-      site = this.length++;
-      this.#numbers.set(code, site);
+    const site = numbers.of(code);
+    if (site === this.length) {
+      this.length++;
       const { x, y, z } = index.sitePoints[code] as Point;
       this.#x.push(x);
       this.#y.push(y);

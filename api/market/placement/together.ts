@@ -1,6 +1,7 @@
 /** Gangs that must share something: one machine, one fabric, or one site. */
 import { NONE } from "../index/columns.ts";
 import { type Candidates, fill, type Gang, isBetter, primaryOf, type Score, secondaryOf } from "./candidates.ts";
+import { Numbering } from "./numbering.ts";
 
 /** What the machines of one gang have in common. A gang that fits on one machine has everything in common. */
 export type Together = "machine" | "fabric" | "site";
@@ -20,6 +21,9 @@ interface Best {
   /** Code of the fabric or site; null for a gang on one machine. */
   readonly group: number | null;
 }
+
+/** A search is over before the next one begins, so all share it. */
+const groups = new Numbering();
 
 /** Candidates between two looks at whether the rest can still matter; doubles each time. */
 const FIRST_LOOK = 16;
@@ -72,7 +76,8 @@ interface Grouping {
 function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Grouping): Best | null {
   const { index, order } = candidates;
   const { columns } = index;
-  const tallies = new Map<number, Tally>();
+  const tallies: Tally[] = [];
+  groups.restart();
   let best: Best | null = null;
   let nextLook = FIRST_LOOK;
   for (let at = 0; candidates.has(at); at++) {
@@ -91,11 +96,9 @@ function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Groupi
     }
     const group = grouping.groupOf[row] as number;
     if (grouping.mayBeAlone && group === NONE) continue;
-    let tally = tallies.get(group);
-    if (tally === undefined) {
-      tally = { ranks: 0, primary: 0, secondary: 0, first: at };
-      tallies.set(group, tally);
-    }
+    const number = groups.of(group);
+    if (number === tallies.length) tallies.push({ ranks: 0, primary: 0, secondary: 0, first: at });
+    const tally = tallies[number] as Tally;
     const count = Math.min(room, ranksWanted - tally.ranks);
     if (count === 0) continue;
     tally.ranks += count;
@@ -115,8 +118,8 @@ function better(best: Best | null, other: Best): Best {
  * Whether no group can come to a lower sum any more, given that every machine to come adds at least `primary`. Groups
  * that have not been seen can't: each of their machines comes after all of the best gang's.
  */
-function isSettled(best: Best, tallies: ReadonlyMap<number, Tally>, ranksWanted: number, primary: number): boolean {
-  for (const tally of tallies.values()) {
+function isSettled(best: Best, tallies: readonly Tally[], ranksWanted: number, primary: number): boolean {
+  for (const tally of tallies) {
     if (tally.ranks === ranksWanted) continue;
     if (tally.primary + primary * (ranksWanted - tally.ranks) <= best.score.primary) return false;
   }
