@@ -180,7 +180,9 @@ describe("a server that is killed", () => {
           else if (killing === null && text.includes("line 2")) killing = server.killAndStart();
         }
         await killing;
-        return ended.size === 2 ? [...ended].map(([rank, end]) => ({ rank, ...end, text: texts.get(rank) ?? "" })) : null;
+        return ended.size === 2
+          ? [...ended].map(([rank, end]) => ({ rank, ...end, text: texts.get(rank) ?? "" }))
+          : null;
       });
       expect(killing).not.toBeNull();
       // One rank had shown line 2; how far the other one had come by then is nobody's promise.
