@@ -21,6 +21,7 @@ export interface ModelLists {
 export interface ModelReach {
   /** One bit for each interconnect, by its place in INTERCONNECTS. */
   links: number;
+  hasFabric: boolean;
   /** GPUs of the largest machine. */
   gpusMax: number;
 }
@@ -62,7 +63,7 @@ export class NetworkIndex {
 
   /** What machines of the model have had, ever: searches need not look for more than that. */
   reachOf(gpu: string): ModelReach {
-    return this.#reaches[this.gpus.find(gpu)] ?? { links: 0, gpusMax: 0 };
+    return this.#reaches[this.gpus.find(gpu)] ?? { links: 0, hasFabric: false, gpusMax: 0 };
   }
 
   /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
@@ -159,7 +160,7 @@ export class NetworkIndex {
     const code = this.gpus.code(gpu);
     if (code === this.#models.length) {
       this.#models.push(newLists(this.columns));
-      this.#reaches.push({ links: 0, gpusMax: 0 });
+      this.#reaches.push({ links: 0, hasFabric: false, gpusMax: 0 });
     }
     return code;
   }
@@ -209,9 +210,10 @@ export class NetworkIndex {
   }
 
   #noteReach(row: number): void {
-    const { model, interconnect, total } = this.columns;
+    const { model, interconnect, fabric, total } = this.columns;
     const reach = this.#reaches[model[row] as number] as ModelReach;
     reach.links |= 1 << (interconnect[row] as number);
+    if (fabric[row] !== NONE) reach.hasFabric = true;
     reach.gpusMax = Math.max(reach.gpusMax, total[row] as number);
   }
 

@@ -28,6 +28,8 @@ export class Candidates {
   readonly order: Order;
   /** No machine of the model can hold more. */
   readonly ranksMax: number;
+  /** Whether any machine of the model has stood in a fabric. */
+  readonly hasFabric: boolean;
   length = 0;
   readonly #filter: RowFilter;
   readonly #list: PostingList | undefined;
@@ -38,7 +40,9 @@ export class Candidates {
     const lists = index.listsOf(gpu);
     this.index = index;
     this.order = order;
-    this.ranksMax = Math.floor(index.reachOf(gpu).gpusMax / filter.gpusPerRank);
+    const { gpusMax, hasFabric } = index.reachOf(gpu);
+    this.ranksMax = Math.floor(gpusMax / filter.gpusPerRank);
+    this.hasFabric = hasFabric;
     this.#filter = filter;
     this.#list = order === "price" ? lists?.byPrice : lists?.byReliability;
   }

@@ -38,7 +38,7 @@ function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLi
   let best: Ball | null = null;
   let bestWidth = chordSquaredLimit;
   for (let anchor = 0; anchor < Math.min(ANCHORS_MAX, sites.length); anchor++) {
-    const ball = ballAround(sites, anchor, ranksWanted, bestWidth);
+    const ball = ballAround(sites, anchor, ranksWanted, bestWidth, best === null);
     if (ball === null) continue;
     if (best !== null && ball.width === bestWidth) continue;
     best = ball;
@@ -50,27 +50,46 @@ function placeInBall(candidates: Candidates, ranksWanted: number, chordSquaredLi
 }
 
 /** @returns null when the ball would be wider than `widthMax`, or all sites together have too little room */
-function ballAround(sites: Sites, anchor: number, ranksWanted: number, widthMax: number): Ball | null {
-  const taken: number[] = [];
+function ballAround(
+  sites: Sites,
+  anchor: number,
+  ranksWanted: number,
+  widthMax: number,
+  isFirst: boolean,
+): Ball | null {
+  const nearest = nearestSites(sites, anchor, ranksWanted, { widthMax, isFirst });
   let ranks = 0;
-  let width = 0;
-  for (const site of nearestSites(sites, anchor, ranksWanted, widthMax)) {
-    for (const other of taken) width = Math.max(width, sites.chordSquared(site, other));
-    if (width > widthMax) return null;
-    taken.push(site);
+  let count = 0;
+  while (ranks < ranksWanted) {
+    const site = nearest[count++];
+    if (site === undefined) return null;
     ranks += sites.ranks[site] as number;
-    if (ranks >= ranksWanted) return { sites: new Set(taken), width };
   }
-  return null;
+  const taken = nearest.slice(0, count);
+  // The outer sites first: where a ball is too wide, they tell soonest.
+  let width = 0;
+  for (let outer = count - 1; outer > 0; outer--) {
+    for (let inner = outer - 1; inner >= 0; inner--) {
+      width = Math.max(width, sites.chordSquared(taken[outer] as number, taken[inner] as number));
+    }
+    if (width > widthMax) return null;
+  }
+  return { sites: new Set(taken), width };
 }
 
 /** Square of the chord of about 40 km, where the search for neighbours begins. */
 const NEIGHBOURHOOD = 4e-5;
 
-/** The sites around an anchor with room for all ranks, the nearest first; fewer when there is too little room. */
-function nearestSites(sites: Sites, anchor: number, ranksWanted: number, widthMax: number): number[] {
+interface Reach {
+  readonly widthMax: number;
+  /** Whether `widthMax` is a wish's, which may be far more than a ball needs, and not yet another ball's. */
+  readonly isFirst: boolean;
+}
+
+/** The sites around an anchor with room for all ranks, the nearest first; none when there is too little room. */
+function nearestSites(sites: Sites, anchor: number, ranksWanted: number, { widthMax, isFirst }: Reach): number[] {
   // Sorting all sites would cost more than looking a few times farther away.
-  for (let reach = NEIGHBOURHOOD; ; reach *= 9) {
+  for (let reach = isFirst ? NEIGHBOURHOOD : widthMax; ; reach *= 9) {
     const limit = Math.min(reach, widthMax);
     const near: { readonly site: number; readonly away: number }[] = [];
     let room = 0;
@@ -80,8 +99,11 @@ function nearestSites(sites: Sites, anchor: number, ranksWanted: number, widthMa
       near.push({ site, away });
       room += sites.ranks[site] as number;
     }
-    // No two points of the sphere are farther apart than its diameter.
-    if (room < ranksWanted && reach < widthMax && reach <= 4) continue;
+    if (room < ranksWanted) {
+      // No two points of the sphere are farther apart than its diameter.
+      if (reach < widthMax && reach <= 4) continue;
+      return [];
+    }
     return near.sort((a, b) => a.away - b.away || a.site - b.site).map(({ site }) => site);
   }
 }

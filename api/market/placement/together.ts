@@ -44,7 +44,7 @@ export function placeTogether(
   const groupOf = together === "fabric" ? columns.fabric : columns.site;
   const hasLink = (at: number) => linkMin === 0 || (columns.interconnect[candidates.row(at)] as number) >= linkMin;
   const best =
-    together === "machine"
+    together === "machine" || (together === "fabric" && !candidates.hasFabric)
       ? firstMachine(candidates, ranksWanted, hasLink)
       : bestGroup(candidates, ranksWanted, { groupOf, mayBeAlone: together === "fabric", hasLink });
   if (best === null) return null;
