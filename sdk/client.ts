@@ -57,11 +57,14 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly payments: Resources["payments"];
   readonly refunds: Resources["refunds"];
   readonly nodes: Resources["nodes"];
+  /** Every operation as it is in the contract, without comforts: for tools that go through them all. */
+  readonly resources: Resources;
   readonly #options: VolleyOptions;
 
   constructor(options: VolleyOptions = {}) {
     this.#options = options;
-    const { clusters, ...resources } = bindResources(settingsOf(options));
+    this.resources = bindResources(settingsOf(options));
+    const { clusters, ...resources } = this.resources;
     this.gpus = resources.gpus;
     this.offers = resources.offers;
     this.network = resources.network;

@@ -43,6 +43,8 @@ export interface WaitOptions {
   /** How long to wait at most. */
   timeout?: Span | undefined;
   signal?: AbortSignal | undefined;
+  /** Told of the cluster each time it is looked at. */
+  onProgress?: ((cluster: Cluster) => void) | undefined;
 }
 
 /** Leaves fields out of each branch of a union, where Omit alone would merge the branches. */
@@ -151,10 +153,11 @@ export class ClusterHandle implements AsyncDisposable {
     what: string,
     isThere: (cluster: Cluster) => boolean,
   ): Promise<Cluster> {
-    const { signal, timeout = timeoutDefault } = options;
+    const { signal, timeout = timeoutDefault, onProgress } = options;
     return poll(
       async () => {
         const cluster = await this.refresh({ signal });
+        onProgress?.(cluster);
         return isThere(cluster) ? cluster : undefined;
       },
       { timeoutMs: toSeconds(timeout) * 1000, what: `${what} (cluster ${this.id})`, signal },

@@ -1,12 +1,13 @@
 /** Builds sdk/dist, the package as it is published, and checks what publint and attw, which run after it, do not. */
 import { execFile } from "node:child_process";
-import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { type BuildOptions, build } from "esbuild";
+import { type BuildOptions, build, type Metafile } from "esbuild";
 
 const SDK = fileURLToPath(new URL("..", import.meta.url));
 const ROOT = join(SDK, "..");
@@ -14,6 +15,8 @@ const DIST = join(SDK, "dist");
 const ENTRIES = ["index", "solana"];
 /** The promise of the README: what a browser loads for the client alone, minified and compressed. */
 const CORE_GZIP_BYTES_MAX = 12_000;
+/** All that `npx volley` runs, with the part that signs and the QR encoder. */
+const CLI_GZIP_BYTES_MAX = 60_000;
 
 const run = promisify(execFile);
 
@@ -45,6 +48,82 @@ async function buildCode(): Promise<void> {
     (metafile.outputs[file]?.imports ?? []).flatMap(({ path, external }) => (external ? [path] : outside(path)));
   const imported = outside("dist/index.js");
   if (imported.length > 0) throw new Error(`the core imports ${imported.join(", ")}; it must import nothing`);
+}
+
+/** The licences of the packages that are inside a bundle must go with it. */
+async function collectNotices(metafile: Metafile): Promise<string> {
+  const folders = new Set<string>();
+  for (const input of Object.keys(metafile.inputs)) {
+    const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (match?.[1] !== undefined) folders.add(join(SDK, match[1]));
+  }
+  const notices = [...folders].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+    const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    const text = file === undefined ? "" : await readFile(join(folder, file), "utf8");
+    return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+  });
+  return (await Promise.all(notices)).join(`\n${"-".repeat(80)}\n\n`);
+}
+
+/** One program that needs nothing but Node. What signs is a chunk of its own, loaded where something is signed. */
+async function buildCli(): Promise<void> {
+  const outdir = join(DIST, "cli");
+  const { metafile } = await build({
+    ...shared,
+    platform: "node",
+    target: "node20",
+    external: [],
+    entryPoints: ["cli/main.ts"],
+    outdir,
+    splitting: true,
+    minify: true,
+    legalComments: "none",
+  });
+  const outputs = Object.entries(metafile.outputs);
+  const outside = outputs.flatMap(([, { imports }]) =>
+    imports.filter(({ external }) => external).map(({ path }) => path),
+  );
+  const foreign = outside.filter((path) => !isBuiltin(path));
+  if (foreign.length > 0) throw new Error(`the command line imports ${[...new Set(foreign)].join(", ")}`);
+  await writeFile(join(outdir, "THIRD-PARTY-NOTICES.txt"), await collectNotices(metafile));
+  const program = join(outdir, "main.js");
+  await chmod(program, 0o755);
+  const sizes = outputs.map(async ([file]) => gzipSync(await readFile(join(SDK, file)), { level: 9 }).length);
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  const main = gzipSync(await readFile(program), { level: 9 }).length;
+  console.log(
+    `cli: ${(bytes / 1000).toFixed(1)} kB gzip (limit: ${CLI_GZIP_BYTES_MAX / 1000} kB), ${(main / 1000).toFixed(1)} kB of it at each start`,
+  );
+  if (bytes > CLI_GZIP_BYTES_MAX) throw new Error("the command line is larger than its limit");
+}
+
+/** As npm installs it: alone, through a link. */
+async function checkCli(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "volley-cli-installed-"));
+  try {
+    const link = join(folder, "bin/volley");
+    await mkdir(dirname(link));
+    await cp(DIST, join(folder, "sdk"), { recursive: true });
+    await symlink(join(folder, "sdk/cli/main.js"), link);
+    if (((await stat(link)).mode & 0o111) === 0) throw new Error("the command line is no program");
+    const { version } = JSON.parse(await readFile(join(SDK, "package.json"), "utf8"));
+    const { stdout } = await run(process.execPath, [link, "--version"]);
+    if (stdout.trim() !== version) throw new Error(`volley --version says ${stdout.trim()}, not ${version}`);
+    // A key pair that is not there: the part that signs loads, and the refusal has its own code.
+    const refusal = await run(process.execPath, [
+      link,
+      "pay",
+      "solana:x",
+      "--keypair",
+      "/none",
+      "--rpc-url",
+      "http://x",
+    ]).catch((error: { code?: number }) => error.code);
+    if (refusal !== 64) throw new Error(`volley pay ended with ${refusal}, not 64`);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 /** The declarations of the whole contract are the SDK's own: nothing of the schema package shows in them. */
@@ -99,6 +178,7 @@ async function writeManifest(): Promise<void> {
     license,
     type,
     exports,
+    bin: { volley: "cli/main.js" },
     sideEffects: false,
     engines: { node: ">=20" },
     peerDependencies,
@@ -153,9 +233,11 @@ async function measureCore(): Promise<number> {
 
 await rm(DIST, { recursive: true, force: true });
 await buildCode();
+await buildCli();
 await buildTypes();
 await writeManifest();
 await checkConsumer();
+await checkCli();
 await run(process.execPath, [
   "--input-type=module",
   "-e",

@@ -4,7 +4,7 @@ import { type Operation, pathParameters } from "@volley/schema/operation";
 import { z } from "zod";
 import { docblock, fieldName, type JsonSchema, refName, renderFields, renderType, type Shape } from "./render-types.ts";
 
-const SECONDS_SUFFIX = "_seconds";
+export const SECONDS_SUFFIX = "_seconds";
 
 export interface RenderedOperation {
   readonly id: string;
