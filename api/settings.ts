@@ -34,7 +34,11 @@ const settingsSchema = z.object({
   PROVISIONING_TIMEOUT_SECONDS: whole(5, 7200).default(600).describe("A gang that isn't ready by then has failed."),
   NODE_SILENCE_SECONDS: whole(5, 3600).default(45).describe("A node that is silent for longer is offline."),
   HEARTBEAT_INTERVAL_SECONDS: whole(1, 300).default(5),
-  SOLANA_RPC_URL: z.url(),
+  SOLANA_RPC_URL: z
+    .string()
+    .transform((text) => text.split(",").map((url) => url.trim()))
+    .pipe(z.array(z.url()).min(1).max(9))
+    .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated."),
   USDC_MINT: address,
   TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
   CONFIRMED_LIMIT_USDC: usdc
@@ -58,7 +62,7 @@ export interface Settings {
   readonly provisioningTimeoutSeconds: number;
   readonly nodeSilenceSeconds: number;
   readonly heartbeatIntervalSeconds: number;
-  readonly solanaRpcUrl: string;
+  readonly solanaRpcUrls: readonly string[];
   readonly usdcMint: string;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
@@ -103,7 +107,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     provisioningTimeoutSeconds: s.PROVISIONING_TIMEOUT_SECONDS,
     nodeSilenceSeconds: s.NODE_SILENCE_SECONDS,
     heartbeatIntervalSeconds: s.HEARTBEAT_INTERVAL_SECONDS,
-    solanaRpcUrl: s.SOLANA_RPC_URL,
+    solanaRpcUrls: s.SOLANA_RPC_URL,
     usdcMint: s.USDC_MINT,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,

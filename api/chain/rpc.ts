@@ -26,12 +26,19 @@ export interface RpcChainOptions {
   /** For one try of one call. */
   readonly timeoutMs?: number;
   readonly tries?: number;
+  /** The slot that an answer must not be older than. */
+  readonly floor?: (commitment: Level) => bigint;
+  /** Told of every slot that the node is seen to have reached. */
+  readonly onSlot?: (commitment: Level, slot: bigint) => void;
 }
+
+/** The levels at which the payment code reads. */
+export type Level = "confirmed" | "finalized";
 
 const TIMEOUT_MS = 5_000;
 const TRIES = 3;
 
-/** The chain as the node at this address sees it. */
+/** The chain as the node at this address sees it; being one node, it is a quorum of its own. */
 export function rpcChainAt(url: string, options: RpcChainOptions): Chain {
   return rpcChain(createSolanaRpc(url), options);
 }
@@ -43,15 +50,30 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
     tries: options.tries ?? TRIES,
   };
-  const accountInfo = async (at: string, commitment: "confirmed" | "finalized") =>
-    (await callNode(limits, "getAccountInfo", rpc.getAccountInfo(address(at), { commitment, encoding: "base64" })))
-      .value;
+  const onSlot = options.onSlot ?? (() => undefined);
+  const notBefore = (commitment: Level) => {
+    const floor = options.floor?.(commitment) ?? 0n;
+    return floor > 0n ? { minContextSlot: floor } : {};
+  };
+  const readSlot = async (commitment: Level) => {
+    const slot = await callNode(limits, "getSlot", rpc.getSlot({ commitment, ...notBefore(commitment) }));
+    onSlot(commitment, slot);
+    return slot;
+  };
+  const readTransactionAt = transactionReader(rpc, limits);
+  const accountInfo = async (at: string, commitment: Level) => {
+    const request = rpc.getAccountInfo(address(at), { commitment, encoding: "base64", ...notBefore(commitment) });
+    const { context, value } = await callNode(limits, "getAccountInfo", request);
+    onSlot(commitment, context.slot);
+    return value;
+  };
 
   return {
-    async signaturesForAddress(at, { before, until, limit, commitment }) {
+    async signaturesForAddress(at, { before, until, untilSlot = 0n, limit, commitment }) {
       const config = {
         commitment,
         limit: limit ?? 1_000,
+        ...notBefore(commitment),
         ...(before === undefined ? {} : { before: parseSignature(before) }),
         ...(until === undefined ? {} : { until: parseSignature(until) }),
       };
@@ -60,16 +82,30 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
         "getSignaturesForAddress",
         rpc.getSignaturesForAddress(address(at), config),
       );
-      return readSignatures(listed);
+      const entries = readSignatures(listed);
+      const end = entries.findIndex((entry) => entry.slot < untilSlot);
+      return end === -1 ? entries : entries.slice(0, end);
     },
 
-    transaction: transactionReader(rpc, limits),
+    async transaction(signature, commitment) {
+      const transaction = await readTransactionAt(signature, commitment);
+      // This method takes no lowest slot, so a node that knows nothing has to show that it isn't behind.
+      if (transaction === null && options.floor !== undefined && options.floor(commitment) > 0n) {
+        await readSlot(commitment);
+      }
+      return transaction;
+    },
 
     async signatureStatus(signature) {
       const request = rpc.getSignatureStatuses([parseSignature(signature)], { searchTransactionHistory: true });
-      const { value } = await callNode(limits, "getSignatureStatuses", request);
+      const { context, value } = await callNode(limits, "getSignatureStatuses", request);
       const [status] = value;
-      if (status === null || status === undefined) return null;
+      if (status === null || status === undefined) {
+        if (context.slot < (options.floor?.("confirmed") ?? 0n)) {
+          throw new ChainError(`getSignatureStatuses was answered as of slot ${context.slot}, which is long past`);
+        }
+        return null;
+      }
       return {
         commitment: status.confirmationStatus ?? (status.confirmations === null ? "finalized" : "processed"),
         failed: status.err !== null,
@@ -77,14 +113,16 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
     },
 
     async latestBlockhash() {
-      const request = rpc.getLatestBlockhash({ commitment: "confirmed" });
-      const { value } = await callNode(limits, "getLatestBlockhash", request);
+      const request = rpc.getLatestBlockhash({ commitment: "confirmed", ...notBefore("confirmed") });
+      const { context, value } = await callNode(limits, "getLatestBlockhash", request);
+      onSlot("confirmed", context.slot);
       return { blockhash: value.blockhash, lastValidBlockHeight: value.lastValidBlockHeight };
     },
 
-    blockHeight: (commitment) => callNode(limits, "getBlockHeight", rpc.getBlockHeight({ commitment })),
+    blockHeight: (commitment) =>
+      callNode(limits, "getBlockHeight", rpc.getBlockHeight({ commitment, ...notBefore(commitment) })),
 
-    slot: (commitment) => callNode(limits, "getSlot", rpc.getSlot({ commitment })),
+    slot: readSlot,
 
     async sendTransaction(transactionBase64) {
       const request = rpc.sendTransaction(transactionBase64 as Base64EncodedWireTransaction, {
@@ -116,9 +154,9 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
  */
 const VERSIONS = [127, 1, 0];
 
-function transactionReader(rpc: Rpc<SolanaRpcApi>, limits: CallLimits): Chain["transaction"] {
+function transactionReader(rpc: Rpc<SolanaRpcApi>, limits: CallLimits) {
   let accepted = 0;
-  const read = (signature: Signature, commitment: "confirmed" | "finalized", version: number) => {
+  const read = (signature: Signature, commitment: Level, version: number) => {
     const config = {
       commitment,
       encoding: "json",
@@ -126,7 +164,7 @@ function transactionReader(rpc: Rpc<SolanaRpcApi>, limits: CallLimits): Chain["t
     } as const;
     return callNode(limits, "getTransaction", rpc.getTransaction(signature, config));
   };
-  return async (text, commitment): Promise<ChainTransaction | null> => {
+  return async (text: string, commitment: Level): Promise<ChainTransaction | null> => {
     const signature = parseSignature(text);
     for (let index = accepted; index < VERSIONS.length; index++) {
       try {

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { noMetrics } from "../adapters/no-metrics.ts";
 import { systemClock } from "../adapters/system-clock.ts";
-import { rpcChainAt } from "../chain/rpc.ts";
+import { poolAt } from "../chain/pool.ts";
 import { openDatabase } from "../db/database.ts";
 import { auditCapacity } from "../ledger/audit-capacity.ts";
 import { auditChain } from "../ledger/audit-chain.ts";
@@ -73,7 +74,7 @@ async function main(): Promise<number> {
     const ctx = {
       db,
       clock: systemClock,
-      chain: rpcChainAt(target.rpc_url, { clock: systemClock }),
+      chain: poolAt(target.rpc_url.split(","), { clock: systemClock, metrics: noMetrics }),
       settings: { treasuryAddress: target.treasury_address, usdcMint: target.usdc_mint },
       signal: AbortSignal.timeout(AUDIT_TIMEOUT_MS),
     };

@@ -58,8 +58,10 @@ async function openServices(
   const clock = systemClock;
   const treasuryFile = environment.VOLLEY_TREASURY_KEYPAIR ?? (await keypairFile(dataFolder, "treasury"));
   const payerFile = await keypairFile(dataFolder, "payer");
+  const metrics = prometheusMetrics(logger);
   const chain = await startChain({
     clock,
+    metrics,
     folder: dataFolder,
     port: options.rpcPort,
     treasuryFile,
@@ -76,7 +78,7 @@ async function openServices(
     VOLLEY_TREASURY_ADDRESS: (await readKeypair(treasuryFile)).address,
     VOLLEY_CHAIN_POLL_MS: "200",
     ...environment,
-    SOLANA_RPC_URL: chain.rpcUrl,
+    SOLANA_RPC_URL: environment.SOLANA_RPC_URL || chain.rpcUrl,
     USDC_MINT: chain.usdcMint,
   });
   const random = strongRandom();
@@ -93,7 +95,7 @@ async function openServices(
     suppliers: { agent: agentSupplier(), simulated: simulatedSupplier({ clock, random }) },
     settings,
     logger,
-    metrics: prometheusMetrics(logger),
+    metrics,
     hints: inProcessHints(clock),
   };
   return { services, chain, databaseUrl, payerFile };

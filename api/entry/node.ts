@@ -4,7 +4,7 @@ import { jsonLogger } from "../adapters/json-logger.ts";
 import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
-import { rpcChainAt } from "../chain/rpc.ts";
+import { openChain } from "../chain/open-chain.ts";
 import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
 import { readSettings, SettingsError } from "../settings.ts";
@@ -30,11 +30,12 @@ async function main(): Promise<void> {
   const settings = readSettings(process.env);
   const databaseUrl = required("DATABASE_URL", "postgres://user:password@host:5432/volley");
   const treasuryFile = process.env.VOLLEY_TREASURY_KEYPAIR;
+  const metrics = prometheusMetrics(logger);
   const services = {
     clock: systemClock,
     random: strongRandom(),
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
-    chain: rpcChainAt(settings.solanaRpcUrl, { clock: systemClock }),
+    chain: openChain(settings, { clock: systemClock, logger, metrics }),
     // Without a key this process never signs; refunds wait for one that does.
     signer: treasuryFile
       ? await treasurySignerFromFile(treasuryFile, {
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
     suppliers: { agent: agentSupplier() },
     settings,
     logger,
-    metrics: prometheusMetrics(logger),
+    metrics,
     hints: inProcessHints(systemClock),
   };
   const server = await serve(services, {

@@ -8,19 +8,26 @@ import { noMetrics } from "../adapters/no-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import { newApp } from "../app.ts";
-import { rpcChainAt } from "../chain/rpc.ts";
+import { openChain } from "../chain/open-chain.ts";
 import type { Services } from "../context.ts";
 import { openDatabase, wake } from "../db/database.ts";
 import { DOMAIN } from "../domain.ts";
 import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTick } from "../jobs/tick.ts";
 import { newMarket } from "../market/market.ts";
+import type { Chain } from "../ports/chain.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 
 /** What wrangler.toml binds, besides the settings as variables and secrets. */
 interface Bindings extends Readonly<Record<string, unknown>> {
   readonly HYPERDRIVE: { readonly connectionString: string };
+}
+
+/** Made once per isolate; the chain remembers here how its nodes fare. */
+interface Configured {
+  readonly settings: Settings;
+  readonly chain: Chain;
 }
 
 interface ExecutionContext {
@@ -39,7 +46,7 @@ const hints = inProcessHints(clock);
 const logger = jsonLogger({ clock, level: "info", write: (line) => console.log(line) });
 /** The network, read once per isolate and refreshed by the requests that find it old. */
 const market = newMarket();
-const settingsByBindings = new WeakMap<Bindings, Settings>();
+const configuredByBindings = new WeakMap<Bindings, Configured>();
 
 const app = newApp({
   services: (env) => (env as { readonly services: Services }).services,
@@ -49,17 +56,18 @@ const app = newApp({
   introspection: true,
 });
 
-function settingsOf(bindings: Bindings): Settings {
-  const known = settingsByBindings.get(bindings);
+function configure(bindings: Bindings): Configured {
+  const known = configuredByBindings.get(bindings);
   if (known !== undefined) return known;
   const texts = Object.entries(bindings).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   const settings = readSettings(Object.fromEntries(texts));
-  settingsByBindings.set(bindings, settings);
-  return settings;
+  const configured = { settings, chain: openChain(settings, { clock, logger, metrics: noMetrics }) };
+  configuredByBindings.set(bindings, configured);
+  return configured;
 }
 
 function openServices(bindings: Bindings): Services {
-  const settings = settingsOf(bindings);
+  const { settings, chain } = configure(bindings);
   return {
     clock,
     random,
@@ -67,7 +75,7 @@ function openServices(bindings: Bindings): Services {
       connectionsMax: CONNECTIONS_MAX,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     }),
-    chain: rpcChainAt(settings.solanaRpcUrl, { clock }),
+    chain,
     // The key that can spend is never at the edge; refunds are signed by a process that holds it.
     signer: null,
     market,

@@ -1,9 +1,11 @@
 /** The chain of the all-in-one: the development chain with a faucet, or the cluster that SOLANA_RPC_URL names. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { poolAt } from "../chain/pool.ts";
 import { rpcChainAt } from "../chain/rpc.ts";
 import type { Chain } from "../ports/chain.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Metrics } from "../ports/metrics.ts";
 import { startDevelopmentChain } from "./chain/start-development-chain.ts";
 import { askFaucet } from "./faucet.ts";
 import { openTokenAccount, readKeypair } from "./open-token-account.ts";
@@ -25,6 +27,7 @@ export interface LocalChain {
 
 interface ChainOptions {
   readonly clock: Clock;
+  readonly metrics: Metrics;
   readonly folder: string;
   readonly port: number;
   readonly treasuryFile: string;
@@ -34,16 +37,17 @@ interface ChainOptions {
 }
 
 export async function startChain(options: ChainOptions): Promise<LocalChain> {
-  const { clock, environment } = options;
+  const { clock, metrics, environment } = options;
   const external = environment.SOLANA_RPC_URL;
   if (external !== undefined && external !== "") {
     const mint = environment.USDC_MINT;
     if (mint === undefined || mint === "") {
       throw new Error("SOLANA_RPC_URL is set, so USDC_MINT has to name the mint of USDC on that cluster.");
     }
-    const wsUrl = external.replace(/^http/, "ws");
-    const chain = rpcChainAt(external, { clock });
-    return { chain, rpcUrl: external, wsUrl, faucetUrl: null, usdcMint: mint, close: async () => undefined };
+    const [rpcUrl = external, ...others] = external.split(",").map((url) => url.trim());
+    const wsUrl = rpcUrl.replace(/^http/, "ws");
+    const chain = poolAt([rpcUrl, ...others], { clock, metrics });
+    return { chain, rpcUrl, wsUrl, faucetUrl: null, usdcMint: mint, close: async () => undefined };
   }
 
   const dataFolder = join(options.folder, "chain");

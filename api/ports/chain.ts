@@ -44,23 +44,48 @@ export interface SignatureStatus {
   readonly failed: boolean;
 }
 
-/** Every call has a timeout of its own and throws `ChainError` when the node doesn't answer. */
+export interface SignaturePage {
+  /** The last entry of the page before this one. */
+  readonly before?: string;
+  /** Where the list ends, that entry left out. */
+  readonly until?: string;
+  /** The slot of `until`: a node that doesn't know the entry ends its list where its entries are older. */
+  readonly untilSlot?: bigint;
+  readonly limit?: number;
+  readonly commitment: "confirmed" | "finalized";
+}
+
+export interface Reading {
+  /**
+   * So many nodes have to say the same, or no answer is given; fewer only where fewer are configured. Default 1: the
+   * first node that knows something is believed.
+   */
+  readonly quorum?: number;
+}
+
+/** What decides about large amounts, or that something is gone for good, is not left to one node. */
+export const TWO_NODES: Reading = { quorum: 2 };
+
+/** Every call has a timeout of its own and throws `ChainError` when no node answers, or not enough of them agree. */
 export interface Chain {
-  /** Newest first, at most 1,000; page on with `before`. */
-  signaturesForAddress(
-    address: string,
-    options: { before?: string; until?: string; limit?: number; commitment: "confirmed" | "finalized" },
-  ): Promise<readonly SignatureInfo[]>;
-  /** Null when the node doesn't know it at that commitment: never proof that it doesn't exist. */
-  transaction(signature: string, commitment: "confirmed" | "finalized"): Promise<ChainTransaction | null>;
-  signatureStatus(signature: string): Promise<SignatureStatus | null>;
+  /** Newest first, 1,000 or `limit`, and the end if there are fewer. With several nodes, what any of them lists. */
+  signaturesForAddress(address: string, page: SignaturePage): Promise<readonly SignatureInfo[]>;
+  /** Null when no node knows it at that commitment: never proof that it doesn't exist. */
+  transaction(
+    signature: string,
+    commitment: "confirmed" | "finalized",
+    reading?: Reading,
+  ): Promise<ChainTransaction | null>;
+  /** With a quorum, null only if so many nodes don't know it and none does. */
+  signatureStatus(signature: string, reading?: Reading): Promise<SignatureStatus | null>;
   latestBlockhash(): Promise<{ blockhash: string; lastValidBlockHeight: bigint }>;
-  blockHeight(commitment: "confirmed" | "finalized"): Promise<bigint>;
-  slot(commitment: "confirmed" | "finalized"): Promise<bigint>;
-  /** Sends signed bytes (base64). Sending the same bytes twice is harmless. */
+  /** With a quorum, the height that so many nodes have reached; the same goes for slots. */
+  blockHeight(commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint>;
+  slot(commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint>;
+  /** Sends signed bytes (base64) to every node. Sending the same bytes twice is harmless. */
   sendTransaction(transactionBase64: string): Promise<void>;
   /** Micro-units that a token account holds; null when the account doesn't exist. */
-  tokenBalance(tokenAccount: string, commitment: "confirmed" | "finalized"): Promise<bigint | null>;
+  tokenBalance(tokenAccount: string, commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint | null>;
   /** The program that owns an account; null when there is none at the address. */
   accountOwner(address: string): Promise<string | null>;
 }

@@ -20,7 +20,7 @@ const services: Services = {
   clock: systemClock,
   random: strongRandom(),
   db: openDatabase(process.env.DATABASE_URL ?? "", { connectionsMax: 16 }),
-  chain: rpcChainAt(settings.solanaRpcUrl, { clock: systemClock }),
+  chain: rpcChainAt(settings.solanaRpcUrls[0] ?? "", { clock: systemClock }),
   signer: null,
   market: newMarket(),
   suppliers: { agent: agentSupplier() },

@@ -80,7 +80,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     provisioningTimeoutSeconds: 600,
     nodeSilenceSeconds: 45,
     heartbeatIntervalSeconds: 5,
-    solanaRpcUrl: "http://127.0.0.1",
+    solanaRpcUrls: ["http://127.0.0.1"],
     usdcMint: chain.usdcMint,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,

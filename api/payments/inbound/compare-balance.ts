@@ -3,6 +3,7 @@ import type { Services } from "../../context.ts";
 import { inboundTransfers, refundAttempts, refunds } from "../../db/tables.ts";
 import { CHAIN_ACCOUNT } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
+import { TWO_NODES } from "../../ports/chain.ts";
 import type { Settings } from "../../settings.ts";
 import { treasuryAccount } from "./treasury-account.ts";
 
@@ -32,7 +33,7 @@ export async function compareBalance(
   const ledgerMicroUsdc = -(await balanceOf(ctx.db, CHAIN_ACCOUNT)).postedMicroUsdc;
   const notYetOnChainMicroUsdc = await sumNotOnChain(ctx, commitment);
   const refundsLandedMicroUsdc = await sumLandedRefunds(ctx, commitment);
-  const chainMicroUsdc = (await ctx.chain.tokenBalance(tokenAccount, commitment)) ?? 0n;
+  const chainMicroUsdc = (await ctx.chain.tokenBalance(tokenAccount, commitment, TWO_NODES)) ?? 0n;
   return {
     chainMicroUsdc,
     ledgerMicroUsdc,

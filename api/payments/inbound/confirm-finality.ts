@@ -1,9 +1,11 @@
 import { and, asc, eq, isNull, lte } from "drizzle-orm";
 import type { Context } from "../../context.ts";
 import { inboundTransfers, payments } from "../../db/tables.ts";
+import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import { attributeTransfers } from "./attribute-transfers.ts";
 import { dropInbound } from "./drop-inbound.ts";
 import type { InboundRow } from "./inbound-reference.ts";
+import { processTransaction } from "./process-transaction.ts";
 import { recordInbound } from "./record-inbound.ts";
 import { type TreasuryAccount, verifyTransaction } from "./verify-transaction.ts";
 
@@ -15,10 +17,10 @@ const ROWS_MAX = 100;
 
 /**
  * Looks again at transfers that were seen at `confirmed`: those that are final by now are marked so, those that are
- * gone for good are reversed. One node's silence proves nothing; only silence for minutes does.
+ * gone for good are reversed. One node proves neither: two have to say the same, and that it is gone for minutes.
  */
 export async function confirmFinality(ctx: Context, treasury: TreasuryAccount, paymentId?: string): Promise<void> {
-  const finalizedSlot = await ctx.chain.slot("finalized");
+  const finalizedSlot = await ctx.chain.slot("finalized", TWO_NODES);
   const open = await ctx.db
     .select()
     .from(inboundTransfers)
@@ -33,7 +35,14 @@ export async function confirmFinality(ctx: Context, treasury: TreasuryAccount, p
     .limit(ROWS_MAX);
   for (const row of open) {
     ctx.signal.throwIfAborted();
-    await confirmOne(ctx, treasury, row, finalizedSlot);
+    try {
+      await confirmOne(ctx, treasury, row, finalizedSlot);
+    } catch (error) {
+      // What the nodes don't agree about now must not keep the others from becoming final.
+      if (!(error instanceof ChainError)) throw error;
+      const { signature } = row;
+      ctx.logger.warn("a transfer could not be confirmed and will be looked at again", { signature, error });
+    }
   }
 }
 
@@ -43,7 +52,7 @@ async function confirmOne(
   row: InboundRow,
   finalizedSlot: bigint,
 ): Promise<void> {
-  const transaction = await ctx.chain.transaction(row.signature, "finalized");
+  const transaction = await ctx.chain.transaction(row.signature, "finalized", TWO_NODES);
   if (transaction === null) {
     await noteMissing(ctx, row, finalizedSlot);
     return;
@@ -53,8 +62,9 @@ async function confirmOne(
     ({ index, amountMicroUsdc }) => index === row.transferIndex && amountMicroUsdc === row.amountMicroUsdc,
   );
   if (same === undefined) {
-    // On the fork that became final it failed, or did something else.
+    // On the fork that became final it failed, or did something else; or one node had told us stories.
     await dropInbound(ctx, row);
+    await processTransaction(ctx, treasury, transaction, "finalized");
     return;
   }
   const references = await referenceOf(ctx, row.paymentId);
@@ -75,7 +85,7 @@ async function noteMissing(ctx: Context, row: InboundRow, finalizedSlot: bigint)
     eq(inboundTransfers.signature, row.signature),
     eq(inboundTransfers.transferIndex, row.transferIndex),
   );
-  if ((await ctx.chain.signatureStatus(row.signature)) !== null) {
+  if ((await ctx.chain.signatureStatus(row.signature, TWO_NODES)) !== null) {
     if (row.missingSinceSlot === null) return;
     await ctx.db.update(inboundTransfers).set({ missingSinceSlot: null }).where(isThis);
     return;

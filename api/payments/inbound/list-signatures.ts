@@ -17,28 +17,34 @@ export interface ListedSignatures {
 }
 
 /**
- * The history of an address, page by page. A node that doesn't know `after` answers with what is older too, so the
- * slot ends the list as well; one that doesn't know the last page's end answers with nothing, so a list that breaks
- * off after a full page is not taken for complete.
+ * The history of an address, page by page, each entry once. A node that doesn't know `after` answers with what is
+ * older too, so the slot ends the list as well; one that doesn't know the last page's end answers with nothing, so a
+ * list that breaks off after a full page is not taken for complete.
  */
 export async function listSignatures(chain: Chain, address: string, options: ListOptions): Promise<ListedSignatures> {
   const { after, pagesMax, commitment } = options;
   const newestFirst: SignatureInfo[] = [];
-  const listed = (complete: boolean) => ({ entries: newestFirst.toReversed(), complete });
+  const known = new Set<string>();
+  // Several nodes are paged side by side, so a later page may have entries as new as those of the page before.
+  const listed = (complete: boolean) => ({ entries: newestFirst.toReversed().sort(bySlot), complete });
+  let before: string | undefined;
   for (let pages = 0; pages < pagesMax; pages++) {
-    const before = newestFirst.at(-1)?.signature;
     const page = await chain.signaturesForAddress(address, {
       limit: PAGE,
       commitment,
       ...(before === undefined ? {} : { before }),
-      ...(after === undefined ? {} : { until: after.signature }),
+      ...(after === undefined ? {} : { until: after.signature, untilSlot: after.slot }),
     });
     for (const entry of page) {
       if (after !== undefined && entry.slot < after.slot) return listed(true);
-      newestFirst.push(entry);
+      if (!known.has(entry.signature)) newestFirst.push(entry);
+      known.add(entry.signature);
     }
+    before = page.at(-1)?.signature;
     if (page.length === 0) return listed(pages === 0);
     if (page.length < PAGE) return listed(true);
   }
   return listed(false);
 }
+
+const bySlot = (one: SignatureInfo, two: SignatureInfo) => (one.slot === two.slot ? 0 : one.slot < two.slot ? -1 : 1);

@@ -1,9 +1,9 @@
 import { inArray, sql } from "drizzle-orm";
 import type { Context } from "../../context.ts";
 import { inboundTransfers, refundAttempts } from "../../db/tables.ts";
-import { ChainError, type ChainTransaction, type SignatureInfo } from "../../ports/chain.ts";
+import { ChainError, type ChainTransaction, type SignatureInfo, TWO_NODES } from "../../ports/chain.ts";
 import { processTransaction } from "./process-transaction.ts";
-import type { TreasuryAccount } from "./verify-transaction.ts";
+import { type TreasuryAccount, verifyTransaction } from "./verify-transaction.ts";
 
 const FETCHED_AT_ONCE = 8;
 const LOOKED_UP_AT_ONCE = 1_000;
@@ -17,7 +17,8 @@ export interface ReadTransactions {
 
 /**
  * Reads the listed transactions that we don't know yet, in their order, and writes down what they did.
- * Null from the node means "ask again", never "there is no such payment".
+ * Null from the nodes means "ask again", never "there is no such payment"; and about more than what may count at
+ * `confirmed` two nodes have to say the same.
  *
  * @param readMax so many transactions are read at most; what comes after them is not covered
  */
@@ -35,7 +36,7 @@ export async function readNewTransactions(
   for (let start = 0; start < Math.min(readMax, unknown.length); start += FETCHED_AT_ONCE) {
     ctx.signal.throwIfAborted();
     const batch = unknown.slice(start, Math.min(readMax, start + FETCHED_AT_ONCE));
-    const fetched = await Promise.all(batch.map((entry) => fetchTransaction(ctx, entry.signature)));
+    const fetched = await Promise.all(batch.map((entry) => fetchTransaction(ctx, treasury, entry.signature)));
     for (const [index, entry] of batch.entries()) {
       const transaction = fetched[index];
       if (transaction === null || transaction === undefined) unread.push(entry);
@@ -45,15 +46,27 @@ export async function readNewTransactions(
   return { covered, unread };
 }
 
-async function fetchTransaction(ctx: Context, signature: string): Promise<ChainTransaction | null> {
+async function fetchTransaction(
+  ctx: Context,
+  treasury: TreasuryAccount,
+  signature: string,
+): Promise<ChainTransaction | null> {
   try {
-    return await ctx.chain.transaction(signature, "confirmed");
+    const transaction = await ctx.chain.transaction(signature, "confirmed");
+    if (transaction === null || valueOf(transaction, treasury) <= ctx.settings.confirmedLimitMicroUsdc)
+      return transaction;
+    return await ctx.chain.transaction(signature, "confirmed", TWO_NODES);
   } catch (error) {
     if (!(error instanceof ChainError)) throw error;
     ctx.metrics.count("volley_chain_unread_transactions_total");
     ctx.logger.warn("a transaction could not be read and will be tried again", { signature, error });
     return null;
   }
+}
+
+function valueOf(transaction: ChainTransaction, treasury: TreasuryAccount): bigint {
+  const { transfers } = verifyTransaction(transaction, treasury);
+  return transfers.reduce((sum, { amountMicroUsdc }) => sum + amountMicroUsdc, 0n);
 }
 
 /** Those whose transfers are in our books (unless they were dropped: they may land again), and those that we sent. */

@@ -130,14 +130,20 @@ async function writeRow(
   const isThis = and(eq(inboundTransfers.signature, signature), eq(inboundTransfers.transferIndex, transfer.index));
   const [known] = await tx.select().from(inboundTransfers).where(isThis).for("update");
   if (known === undefined) return "none";
+  if (known.finality === "dropped") {
+    // What was dropped may have been a tale of one node, so nothing of it is kept.
+    const { amountMicroUsdc, sourceOwner } = transfer;
+    const landing = { amountMicroUsdc, sourceOwner, paymentId: payee?.payment.id ?? null };
+    await tx
+      .update(inboundTransfers)
+      .set({ ...landing, finality, slot, late, missingSinceSlot: null })
+      .where(isThis);
+    return "new";
+  }
   if (known.amountMicroUsdc !== transfer.amountMicroUsdc) {
     ctx.metrics.count("volley_chain_contradictions_total");
     ctx.logger.error("a node tells another amount of a transfer than before", { signature, index: transfer.index });
     return "none";
-  }
-  if (known.finality === "dropped") {
-    await tx.update(inboundTransfers).set({ finality, slot, late, missingSinceSlot: null }).where(isThis);
-    return "new";
   }
   if (known.finality === "confirmed" && finality === "finalized") {
     await tx.update(inboundTransfers).set({ finality, slot, missingSinceSlot: null }).where(isThis);

@@ -8,6 +8,7 @@ import type { Context } from "../../context.ts";
 import { wake } from "../../db/database.ts";
 import { chainCursors, tasks } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
+import { TWO_NODES } from "../../ports/chain.ts";
 import { compareBalance } from "./compare-balance.ts";
 import { confirmFinality } from "./confirm-finality.ts";
 import { lastSafe } from "./last-safe.ts";
@@ -44,7 +45,7 @@ export async function sweepTreasury(ctx: Context, id: string): Promise<TaskOutco
 
   const nowMs = ctx.clock.nowMs();
   const holding = unread.filter(({ blockTimeSeconds }) => nowMs - (blockTimeSeconds ?? 0) * 1000 < UNREAD_MS_MAX);
-  const position = complete ? lastSafe(covered, holding, await ctx.chain.slot("finalized")) : null;
+  const position = complete ? lastSafe(covered, holding, await ctx.chain.slot("finalized", TWO_NODES)) : null;
   if (position !== null) await moveCursor(ctx, name, position);
   const hasMore = covered.length < entries.length && position !== null;
   return { dueAtMs: hasMore ? nowMs : nowMs + POLLS_PER_SWEEP * ctx.settings.chainPollMs };

@@ -5,7 +5,7 @@ import type { Context } from "../../context.ts";
 import { inboundTransfers, paymentNotices, payments } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { resolve } from "../../ledger/resolve.ts";
-import type { SignatureInfo } from "../../ports/chain.ts";
+import { type SignatureInfo, TWO_NODES } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { confirmFinality } from "./confirm-finality.ts";
 import { lastSafe } from "./last-safe.ts";
@@ -56,7 +56,7 @@ async function scanReference(ctx: Context, treasury: TreasuryAccount, payment: P
   await noteFailures(ctx, payment, entries);
   const { covered, unread } = await readNewTransactions(ctx, treasury, entries, READ_PER_STEP);
   if (!complete || entries.length < SKIP_FROM) return;
-  const position = lastSafe(covered, unread, await ctx.chain.slot("finalized"));
+  const position = lastSafe(covered, unread, await ctx.chain.slot("finalized", TWO_NODES));
   if (position === null) return;
   const scannedUntil = `${position.slot}:${position.signature}`;
   await ctx.db.update(payments).set({ scannedUntil }).where(eq(payments.id, payment.id));

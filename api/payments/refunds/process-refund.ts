@@ -1,7 +1,7 @@
 /**
  * The task of kind `refund`: one refund is one chain of signed bytes. The bytes are stored before they are sent, and
- * the same bytes are sent until they are final. Only when their blockhash has expired at `finalized` and no index of
- * the node knows them are new ones signed: two transactions that can both land never exist.
+ * the same bytes are sent until they are final. Only when their blockhash has expired at `finalized` on two nodes and
+ * no index of theirs knows them are new ones signed: two transactions that can both land never exist.
  */
 
 import { isVolleyError } from "@volley/schema/errors";
@@ -15,7 +15,7 @@ import { appendEvent } from "../../events/append.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
-import { ChainError } from "../../ports/chain.ts";
+import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import type { TreasurySigner } from "../../ports/treasury-signer.ts";
 import { treasuryAccount } from "../inbound/treasury-account.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
@@ -98,7 +98,7 @@ async function canReceive(ctx: Context, refund: RefundRow): Promise<boolean> {
 async function finalizeBuried(ctx: Context, refund: RefundRow): Promise<boolean> {
   const dead = await ctx.db.select().from(refundAttempts).where(eq(refundAttempts.refundId, refund.id));
   for (const attempt of dead) {
-    const landed = await ctx.chain.transaction(attempt.signature, "finalized");
+    const landed = await ctx.chain.transaction(attempt.signature, "finalized", TWO_NODES);
     if (landed === null || landed.failed) continue;
     ctx.logger.error("a refund attempt landed that had been taken for dead", { refund_id: refund.id });
     await finalize(ctx, refund, attempt);
@@ -169,12 +169,13 @@ async function follow(
   attempt: Attempt,
   soon: () => TaskOutcome,
 ): Promise<TaskOutcome> {
-  const landed = await ctx.chain.transaction(attempt.signature, "finalized");
-  if (landed !== null && !landed.failed) {
-    await finalize(ctx, refund, attempt);
-    return "done";
-  }
-  if (landed !== null) {
+  if ((await ctx.chain.transaction(attempt.signature, "finalized")) !== null) {
+    const landed = await ctx.chain.transaction(attempt.signature, "finalized", TWO_NODES);
+    if (landed === null) return soon();
+    if (!landed.failed) {
+      await finalize(ctx, refund, attempt);
+      return "done";
+    }
     await bury(ctx, attempt, "a refund failed on chain and will be signed anew");
     return { dueAtMs: ctx.clock.nowMs() + FAILED_PAUSE_MS };
   }
@@ -188,15 +189,18 @@ async function follow(
   return soon();
 }
 
-/** Asked twice around, and in both indexes of the node: what was signed must not be able to land any more. */
+/**
+ * Asked of two nodes, twice around, and in all their indexes: what was signed must not be able to land any more, or
+ * signing anew would pay twice.
+ */
 async function isExpired(ctx: Context, attempt: Attempt): Promise<boolean> {
-  const height = await ctx.chain.blockHeight("finalized");
+  const height = await ctx.chain.blockHeight("finalized", TWO_NODES);
   if (height <= attempt.lastValidBlockHeight + EXPIRY_MARGIN_BLOCKS) return false;
   const { tokenAccount } = await treasuryAccount(ctx.settings);
   const listed = await ctx.chain.signaturesForAddress(tokenAccount, { limit: RECENT, commitment: "confirmed" });
   if (listed.some((entry) => entry.signature === attempt.signature)) return false;
-  if ((await ctx.chain.transaction(attempt.signature, "confirmed")) !== null) return false;
-  return (await ctx.chain.signatureStatus(attempt.signature)) === null;
+  if ((await ctx.chain.transaction(attempt.signature, "confirmed", TWO_NODES)) !== null) return false;
+  return (await ctx.chain.signatureStatus(attempt.signature, TWO_NODES)) === null;
 }
 
 async function bury(ctx: Context, attempt: Attempt, message: string): Promise<void> {
