@@ -13,7 +13,9 @@ export function mergePages(pages: readonly (readonly SignatureInfo[])[]): readon
 /** Where nodes contradict each other the transaction is to be read, and not to be left behind. */
 const mergeEntries = (one: SignatureInfo, two: SignatureInfo): SignatureInfo => ({
   signature: one.signature,
-  slot: one.slot > two.slot ? one.slot : two.slot,
+  slot: larger(one.slot, two.slot),
   failed: one.failed && two.failed,
   blockTimeSeconds: one.blockTimeSeconds ?? two.blockTimeSeconds,
 });
+
+const larger = (one: bigint, two: bigint) => (one >= two ? one : two);

@@ -55,10 +55,7 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
     signaturesForAddress: listOverNodes((ask, only) => pool.gather(1, ask, { only })),
 
     async transaction(signature, commitment, reading) {
-      const ask = (node: Chain) => node.transaction(signature, commitment);
-      const quorum = pool.quorum(reading);
-      if (quorum === 1) return await pool.inTurn(ask, (answer) => answer !== null);
-      return await pool.agree(quorum, ask, fingerprint);
+      return await pool.agree(reading, (node) => node.transaction(signature, commitment), fingerprint);
     },
 
     async signatureStatus(signature, reading) {
@@ -81,7 +78,7 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
           (each) => each !== one && isNear(each.lastValidBlockHeight, one.lastValidBlockHeight),
         );
         if (other === undefined) continue;
-        const lastValidBlockHeight = largest([one.lastValidBlockHeight, other.lastValidBlockHeight]);
+        const lastValidBlockHeight = larger(one.lastValidBlockHeight, other.lastValidBlockHeight);
         return { blockhash: one.blockhash, lastValidBlockHeight };
       }
       throw pool.atOdds("getLatestBlockhash");
@@ -96,10 +93,7 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
     },
 
     async tokenBalance(tokenAccount, commitment, reading) {
-      const ask = (node: Chain) => node.tokenBalance(tokenAccount, commitment);
-      const quorum = pool.quorum(reading);
-      if (quorum === 1) return await pool.inTurn(ask, (answer) => answer !== null);
-      return await pool.agree(quorum, ask, (balance) => `${balance}`);
+      return await pool.agree(reading, (node) => node.tokenBalance(tokenAccount, commitment), String);
     },
 
     accountOwner: (at) =>
@@ -178,30 +172,22 @@ class Pool {
   }
 
   /**
-   * What `quorum` nodes say alike, by its fingerprint. That something isn't there counts only if no node has it.
-   * @throws {ChainError} when they don't agree
+   * What two nodes say alike, by its fingerprint; where the reading asks for no quorum, also what one says alone, as
+   * long as none contradicts it. That something isn't there counts only if no node has it.
+   * @throws {ChainError} when the nodes are at odds
    */
   agree<Answer>(
-    quorum: number,
+    reading: Reading | undefined,
     ask: (node: Chain) => Promise<Answer | null>,
     print: (answer: Answer) => string,
   ): Promise<Answer | null> {
-    const agreed = (answers: readonly (Answer | null)[]): Answer | undefined => {
-      const counts = new Map<string, number>();
-      for (const answer of answers) {
-        if (answer === null) continue;
-        const key = print(answer);
-        const count = (counts.get(key) ?? 0) + 1;
-        if (count >= quorum) return answer;
-        counts.set(key, count);
-      }
-      return undefined;
-    };
+    const quorum = this.quorum(reading);
+    const alike = Math.max(quorum, Math.min(2, this.#nodes.length));
     return this.#rounds(async () => {
-      const answers = await this.#gatherOnce(quorum, ask, { isDecisive: (some) => agreed(some) !== undefined });
-      const answer = agreed(answers);
-      if (answer !== undefined) return answer;
-      if (answers.every((each) => each === null)) return null;
+      const isDecisive = (some: readonly (Answer | null)[]) => mostOf(some, print).count >= alike;
+      const answers = await this.#gatherOnce(quorum, ask, { isDecisive });
+      const { answer, count, different } = mostOf(answers, print);
+      if (answer === null || count >= alike || (quorum === 1 && different === 1)) return answer;
       throw this.atOdds("a read");
     });
   }
@@ -281,6 +267,20 @@ class Pool {
   }
 }
 
+/** The answer that most nodes give, how many do, and how many different ones there are; null only when all say so. */
+function mostOf<Answer>(answers: readonly (Answer | null)[], print: (answer: Answer) => string) {
+  const counts = new Map<string, number>();
+  let most: { readonly answer: Answer | null; readonly count: number } = { answer: null, count: 0 };
+  for (const answer of answers) {
+    if (answer === null) continue;
+    const key = print(answer);
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    if (count > most.count) most = { answer, count };
+  }
+  return { ...most, different: counts.size };
+}
+
 const REFUSALS = [
   SOLANA_ERROR__JSON_RPC__INVALID_PARAMS,
   SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE,
@@ -305,4 +305,4 @@ function fingerprint(transaction: ChainTransaction): string {
 
 const isNear = (one: bigint, two: bigint) => (one > two ? one - two : two - one) <= HEIGHT_TOLERANCE;
 
-const largest = (values: readonly bigint[]) => values.reduce((most, value) => (value > most ? value : most));
+const larger = (one: bigint, two: bigint) => (one >= two ? one : two);

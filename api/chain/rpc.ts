@@ -56,14 +56,16 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
     return floor > 0n ? { minContextSlot: floor } : {};
   };
   const readSlot = async (commitment: Level) => {
-    const slot = await callNode(limits, "getSlot", rpc.getSlot({ commitment, ...notBefore(commitment) }));
+    const request = rpc.getSlot({ commitment, ...notBefore(commitment) });
+    const slot = understand("getSlot", whole, await callNode(limits, "getSlot", request));
     onSlot(commitment, slot);
     return slot;
   };
   const readTransactionAt = transactionReader(rpc, limits);
   const accountInfo = async (at: string, commitment: Level) => {
     const request = rpc.getAccountInfo(address(at), { commitment, encoding: "base64", ...notBefore(commitment) });
-    const { context, value } = await callNode(limits, "getAccountInfo", request);
+    const answer = await callNode(limits, "getAccountInfo", request);
+    const { context, value } = understand("getAccountInfo", accountAnswer, answer);
     onSlot(commitment, context.slot);
     return value;
   };
@@ -98,7 +100,8 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
 
     async signatureStatus(signature) {
       const request = rpc.getSignatureStatuses([parseSignature(signature)], { searchTransactionHistory: true });
-      const { context, value } = await callNode(limits, "getSignatureStatuses", request);
+      const answer = await callNode(limits, "getSignatureStatuses", request);
+      const { context, value } = understand("getSignatureStatuses", statusAnswer, answer);
       const [status] = value;
       if (status === null || status === undefined) {
         if (context.slot < (options.floor?.("confirmed") ?? 0n)) {
@@ -107,20 +110,23 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
         return null;
       }
       return {
-        commitment: status.confirmationStatus ?? (status.confirmations === null ? "finalized" : "processed"),
+        commitment: status.confirmationStatus ?? (status.confirmations == null ? "finalized" : "processed"),
         failed: status.err !== null,
       };
     },
 
     async latestBlockhash() {
       const request = rpc.getLatestBlockhash({ commitment: "confirmed", ...notBefore("confirmed") });
-      const { context, value } = await callNode(limits, "getLatestBlockhash", request);
+      const answer = await callNode(limits, "getLatestBlockhash", request);
+      const { context, value } = understand("getLatestBlockhash", blockhashAnswer, answer);
       onSlot("confirmed", context.slot);
       return { blockhash: value.blockhash, lastValidBlockHeight: value.lastValidBlockHeight };
     },
 
-    blockHeight: (commitment) =>
-      callNode(limits, "getBlockHeight", rpc.getBlockHeight({ commitment, ...notBefore(commitment) })),
+    async blockHeight(commitment) {
+      const request = rpc.getBlockHeight({ commitment, ...notBefore(commitment) });
+      return understand("getBlockHeight", whole, await callNode(limits, "getBlockHeight", request));
+    },
 
     slot: readSlot,
 
@@ -183,19 +189,47 @@ function transactionReader(rpc: Rpc<SolanaRpcApi>, limits: CallLimits) {
   };
 }
 
+const whole = z.union([z.number().int().nonnegative(), z.bigint().nonnegative()]).transform(BigInt);
+const context = z.object({ slot: whole });
+const accountAnswer = z.object({
+  context,
+  value: z.object({ owner: z.string(), data: z.tuple([z.string()], z.unknown()) }).nullable(),
+});
+const statusAnswer = z.object({
+  context,
+  value: z.array(
+    z
+      .object({
+        confirmationStatus: z.enum(["processed", "confirmed", "finalized"]).nullish(),
+        confirmations: whole.nullish(),
+        err: transactionError,
+      })
+      .nullable(),
+  ),
+});
+const blockhashAnswer = z.object({
+  context,
+  value: z.object({ blockhash: z.string(), lastValidBlockHeight: whole }),
+});
+
+/** Nodes are not to be relied on for the form of their answers either. */
+function understand<Schema extends z.ZodType>(method: string, schema: Schema, answer: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(answer);
+  if (!parsed.success) throw new ChainError(`the node's answer to ${method} is not understood`);
+  return parsed.data;
+}
+
 const signatureList = z.array(
   z.object({
     signature: z.string(),
-    slot: z.union([z.number().int(), z.bigint()]).transform(BigInt),
+    slot: whole,
     err: transactionError,
     blockTime: z.union([z.number().int(), z.bigint()]).transform(Number).nullish(),
   }),
 );
 
 function readSignatures(listed: unknown): SignatureInfo[] {
-  const parsed = signatureList.safeParse(listed);
-  if (!parsed.success) throw new ChainError("the node's list of signatures is not understood");
-  return parsed.data.map(({ signature, slot, err, blockTime }) => ({
+  return understand("getSignaturesForAddress", signatureList, listed).map(({ signature, slot, err, blockTime }) => ({
     signature,
     slot,
     failed: err !== null,
