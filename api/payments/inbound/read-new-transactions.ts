@@ -53,7 +53,7 @@ async function fetchTransaction(
 ): Promise<ChainTransaction | null> {
   try {
     const transaction = await ctx.chain.transaction(signature, "confirmed");
-    if (transaction === null || valueOf(transaction, treasury) <= ctx.settings.confirmedLimitMicroUsdc)
+    if (transaction === null || amountOf(transaction, treasury) <= ctx.settings.confirmedLimitMicroUsdc)
       return transaction;
     return await ctx.chain.transaction(signature, "confirmed", TWO_NODES);
   } catch (error) {
@@ -64,7 +64,7 @@ async function fetchTransaction(
   }
 }
 
-function valueOf(transaction: ChainTransaction, treasury: TreasuryAccount): bigint {
+function amountOf(transaction: ChainTransaction, treasury: TreasuryAccount): bigint {
   const { transfers } = verifyTransaction(transaction, treasury);
   return transfers.reduce((sum, { amountMicroUsdc }) => sum + amountMicroUsdc, 0n);
 }
