@@ -1,7 +1,8 @@
 import { callOne, callPage, callStream, type Invocation, type Params } from "./calls.ts";
 import type { ClusterHandle } from "./cluster-handle.ts";
 import { attachCluster, type ReserveParams, reserveCluster } from "./clusters.ts";
-import { type Cluster, METHODS, type Method, type OperationId, type Resources } from "./generated.ts";
+import { type Cluster, METHODS, type Method, type OperationId, type Payment, type Resources } from "./generated.ts";
+import { type SettledOptions, waitUntilSettled } from "./payments.ts";
 import type { RequestOptions } from "./request-options.ts";
 import { streamEnd } from "./stream-ends.ts";
 import type { Authorize, Logger, TransportSettings } from "./transport.ts";
@@ -39,6 +40,15 @@ type ClustersResource = Omit<Resources["clusters"], "reserve"> & {
   attach(id: string, secret: string, options?: RequestOptions): Promise<ClusterHandle>;
 };
 
+type PaymentsResource = Resources["payments"] & {
+  /**
+   * Waits until a payment counts, with progress on the way.
+   * @throws {PaymentClosedError} when it never will
+   * @throws {WaitTimeoutError} after `timeout` (default: one hour)
+   */
+  settled(id: string, options?: SettledOptions): Promise<Payment>;
+};
+
 /**
  * A client of the Volley API.
  * @example
@@ -49,12 +59,14 @@ type ClustersResource = Omit<Resources["clusters"], "reserve"> & {
  * for await (const line of cluster.run("torchrun train.py")) process.stdout.write(line.text);
  */
 export class Volley implements Omit<Resources, "clusters"> {
+  /** Where the API is. */
+  readonly baseUrl: string;
   readonly gpus: Resources["gpus"];
   readonly offers: Resources["offers"];
   readonly network: Resources["network"];
   readonly quotes: Resources["quotes"];
   readonly clusters: ClustersResource;
-  readonly payments: Resources["payments"];
+  readonly payments: PaymentsResource;
   readonly refunds: Resources["refunds"];
   readonly nodes: Resources["nodes"];
   /** Every operation as it is in the contract, without comforts: for tools that go through them all. */
@@ -63,13 +75,18 @@ export class Volley implements Omit<Resources, "clusters"> {
 
   constructor(options: VolleyOptions = {}) {
     this.#options = options;
-    this.resources = bindResources(settingsOf(options));
+    const settings = settingsOf(options);
+    this.baseUrl = settings.baseUrl;
+    this.resources = bindResources(settings);
     const { clusters, ...resources } = this.resources;
     this.gpus = resources.gpus;
     this.offers = resources.offers;
     this.network = resources.network;
     this.quotes = resources.quotes;
-    this.payments = resources.payments;
+    this.payments = {
+      ...resources.payments,
+      settled: (id, settledOptions) => waitUntilSettled(this, id, settledOptions),
+    };
     this.refunds = resources.refunds;
     this.nodes = resources.nodes;
     this.clusters = {

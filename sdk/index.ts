@@ -38,6 +38,7 @@ export {
 export type { EventStream } from "./event-stream.ts";
 export type * from "./generated.ts";
 export type { CollectOptions, Page, PagePromise } from "./page.ts";
+export { PaymentClosedError, type SettledOptions } from "./payments.ts";
 export type { RequestOptions } from "./request-options.ts";
 export { type Span, toSeconds } from "./span.ts";
 export type { Authorize, Logger, OutgoingRequest } from "./transport.ts";

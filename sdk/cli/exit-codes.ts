@@ -5,6 +5,7 @@
 import { ClusterEndedError } from "../cluster-handle.ts";
 import { CommandFailedError } from "../command-output.ts";
 import { APIError, ConnectionError, InvalidAnswerError, WaitTimeoutError } from "../errors.ts";
+import { PaymentClosedError } from "../payments.ts";
 
 export const EXIT = {
   ok: 0,
@@ -54,7 +55,7 @@ const CAPACITY_CODES: ReadonlySet<string> = new Set([
   "quote_used",
   "unknown_gpu",
 ]);
-const PAYMENT_CODES: ReadonlySet<string> = new Set(["rail_unavailable", "holds_exceeded", "balance_insufficient"]);
+const PAYMENT_CODES: ReadonlySet<string> = new Set(["rail_unavailable", "holds_exceeded", "payment_closed"]);
 const CODE_BY_STATUS: Readonly<Record<number, number>> = {
   400: EXIT.usage,
   401: EXIT.auth,
@@ -83,6 +84,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   if (error instanceof APIError) return exitCodeOfApi(error);
   if (error instanceof CommandFailedError) return exitCodeOfCommand(error);
+  if (error instanceof PaymentClosedError) return EXIT.payment;
   if (error instanceof ClusterEndedError) return EXIT.clusterFailed;
   if (error instanceof ConnectionError || error instanceof InvalidAnswerError) return EXIT.network;
   if (error instanceof WaitTimeoutError) return EXIT.tryLater;

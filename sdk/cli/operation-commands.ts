@@ -71,8 +71,14 @@ async function call(cli: Cli, line: OperationLine, args: Args): Promise<number> 
   const path = pathOf(line, args);
   const params = paramsOf(line.fields, args);
   const secret = await cli.secretFor([textOf(args, "cluster"), ...path, ...Object.values(params)]);
-  const options: RequestOptions = { signal: cli.signal, secret, idempotencyKey: textOf(args, "idempotency-key") };
   const method = METHODS[line.operation];
+  // What changes something is not given up half-way: its answer may be the only trace of what was done.
+  const isChange = method.method !== "GET" && method.result !== "stream";
+  const options: RequestOptions = {
+    signal: isChange ? undefined : cli.signal,
+    secret,
+    idempotencyKey: textOf(args, "idempotency-key"),
+  };
   const rest = method.hasParams ? [params, options] : [options];
   const answer = methodOf(cli.client(), line)(...path, ...rest);
   if (method.result === "page") {

@@ -3,7 +3,6 @@ import type { Volley } from "../client.ts";
 import type { Pay } from "../cluster-handle.ts";
 import type { Payment, PaymentNotice } from "../generated.ts";
 import type { RequestOptions } from "../request-options.ts";
-import { poll } from "../wait.ts";
 import type { Cli } from "./cli.ts";
 import { CliError, EXIT } from "./exit-codes.ts";
 import { type Args, type Flag, textOf } from "./flags.ts";
@@ -11,17 +10,16 @@ import { qrText } from "./qr.ts";
 import { moneyText } from "./render.ts";
 import { hasColours, printable } from "./terminal.ts";
 
+export const KEYPAIR_FLAG: Flag = {
+  flag: "keypair",
+  kind: "text",
+  about: "Key file as Solana's command line writes it; also VOLLEY_KEYPAIR. Without one, a QR code asks you to pay.",
+};
+
 export const WALLET_FLAGS: readonly Flag[] = [
-  {
-    flag: "keypair",
-    kind: "text",
-    about: "Key file as Solana's command line writes it; also VOLLEY_KEYPAIR. Without one, a QR code asks you to pay.",
-  },
+  KEYPAIR_FLAG,
   { flag: "rpc-url", kind: "text", about: "Solana RPC node that the payment goes through; also VOLLEY_RPC_URL." },
 ];
-
-/** The server ends an unpaid payment long before. */
-const WAIT_MS_MAX = 24 * 60 * 60 * 1000;
 
 export interface Wallet {
   readonly pay: Pay;
@@ -100,32 +98,37 @@ class Progress {
   }
 }
 
-/** @throws {CliError} with the code for payments when it comes to nothing */
-export async function waitUntilSettled(
-  cli: Cli,
-  volley: Volley,
-  payment: Payment,
-  options: RequestOptions,
-): Promise<Payment> {
-  const progress = new Progress((line) => cli.say(line));
-  const settled = await poll(
-    async () => {
-      const now = await volley.payments.get(payment.id, { ...options, signal: cli.signal });
-      progress.tell(now);
-      return now.status === "pending" || now.status === "detected" ? undefined : now;
-    },
-    { timeoutMs: WAIT_MS_MAX, what: `Payment ${payment.id}`, signal: cli.signal },
-  );
-  if (settled.status !== "settled") {
-    throw new CliError(EXIT.payment, `Payment ${payment.id} is ${settled.status}.`, "Ask for a new quote.");
+/** Where no wallet is asked there is a page to pay on. */
+function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay }: Payment): void {
+  const due = `Pay ${moneyText(missing)} before ${expiresAt}`;
+  if (solanaPay !== null) {
+    cli.say(`${due}:`);
+    showRequest(cli, solanaPay.url);
+  } else throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
+}
+
+/** The same request for what is still missing, where a part has arrived. */
+export function restOf(payment: Payment): Payment {
+  const { missing, amount, solanaPay } = payment;
+  if (missing.amount === amount.amount || solanaPay === null) return payment;
+  const url = solanaPay.url.replace(/([?&]amount=)[^&]*/, (_, name: string) => `${name}${missing.amount}`);
+  return { ...payment, amount: missing, solanaPay: { ...solanaPay, url } };
+}
+
+async function payOrAsk(cli: Cli, payment: Payment, wallet: Wallet | null): Promise<void> {
+  if (wallet === null || payment.solanaPay === null) {
+    askForPayment(cli, payment);
+    return;
   }
-  cli.say(`Paid ${moneyText(settled.amount)}.`);
-  return settled;
+  cli.say(`Paying ${moneyText(payment.amount)} from ${wallet.address}.`);
+  await wallet.pay(payment, { signal: cli.signal });
 }
 
 /**
  * Pays, or asks for it, and waits until the money counts.
- * @throws {CliError} with the code for payments, {SolanaPaymentError}
+ * @throws {CliError} with the code for payments
+ * @throws {PaymentClosedError} when the payment expired
+ * @throws {SolanaPaymentError} when signing or sending failed
  */
 export async function settle(
   cli: Cli,
@@ -135,12 +138,14 @@ export async function settle(
   options: RequestOptions = {},
 ): Promise<Payment> {
   if (payment.status === "settled") return payment;
-  if (wallet !== null) {
-    cli.say(`Paying ${moneyText(payment.missing)} from ${wallet.address}.`);
-    await wallet.pay(payment, { signal: cli.signal });
-  } else {
-    cli.say(`Pay ${moneyText(payment.missing)} before ${payment.expiresAt}:`);
-    showRequest(cli, payment.solanaPay.url);
-  }
-  return waitUntilSettled(cli, volley, payment, options);
+  // What has been seen already is waited for and never paid again.
+  if (payment.status === "pending") await payOrAsk(cli, restOf(payment), wallet);
+  const progress = new Progress((line) => cli.say(line));
+  const settled = await volley.payments.settled(payment.id, {
+    ...options,
+    signal: cli.signal,
+    onProgress: (now) => progress.tell(now),
+  });
+  cli.say(`Paid ${moneyText(settled.amount)}.`);
+  return settled;
 }

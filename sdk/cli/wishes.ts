@@ -27,7 +27,6 @@ const HIDDEN: ReadonlySet<string> = new Set([
 const shown = (operation: string) => fieldsOf(operation).filter(({ flag }) => !HIDDEN.has(flag));
 const WISH_FIELDS = shown("quotes.create");
 const RESERVE_FIELDS = shown("clusters.reserve");
-const RAILS = fieldsOf("clusters.reserve").find(({ flag }) => flag === "payment-rail")?.values ?? [];
 
 export const WISH_FLAGS: readonly Flag[] = [
   { flag: "gpu", kind: "text", isRequired: true, about: "Model, and how many of it on each machine: h100-sxm:8." },
@@ -38,7 +37,6 @@ export const WISH_FLAGS: readonly Flag[] = [
 
 export const RESERVE_FLAGS: readonly Flag[] = [
   ...RESERVE_FIELDS,
-  { flag: "rail", kind: "text", values: RAILS, fallback: '"solana_pay"', about: "How to pay." },
   {
     flag: "refund-to",
     kind: "text",
@@ -134,19 +132,16 @@ async function payAndWait(
 export async function rent(cli: Cli, args: Args): Promise<ClusterHandle> {
   const wallet = await walletOf(cli, args);
   const quote = await getQuote(cli, args);
-  const rail = textOf(args, "rail");
-  const cluster = await cli.client().clusters.reserve(
-    {
-      ...(paramsOf(RESERVE_FIELDS, args) as Omit<ClustersReserveParams, "quoteToken">),
-      quote,
-      ...(rail === undefined ? {} : { payment: { rail } as NonNullable<ClustersReserveParams["payment"]> }),
-      refundAddress: textOf(args, "refund-to") ?? wallet?.address,
-    },
-    { signal: cli.signal },
-  );
+  // Not given up half-way: an answer that nobody reads could be of a cluster that runs and costs.
+  const cluster = await cli.client().clusters.reserve({
+    ...(paramsOf(RESERVE_FIELDS, args) as Omit<ClustersReserveParams, "quoteToken">),
+    quote,
+    refundAddress: textOf(args, "refund-to") ?? wallet?.address,
+  });
   try {
     await cli.remember({ ...cluster.data, secret: cluster.secret });
     cli.say(`Reserved ${cluster.id}.`);
+    cli.signal.throwIfAborted();
     await payAndWait(cli, args, cluster, quote, wallet);
     return cluster;
   } catch (error) {

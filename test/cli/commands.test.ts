@@ -4,7 +4,16 @@ import { OPERATIONS } from "@volley/schema/operations/index";
 import { describe, expect, test } from "vitest";
 import { EXIT } from "../../sdk/cli/exit-codes.ts";
 import { OPERATION_COMMANDS } from "../../sdk/cli/operation-commands.ts";
-import { cluster, connectionFailure, fakeApi, json, output, problem, streamOf } from "../sdk/fake-api.ts";
+import {
+  cluster,
+  connectionFailure,
+  fakeApi,
+  json,
+  output,
+  problem,
+  type SeenRequest,
+  streamOf,
+} from "../sdk/fake-api.ts";
 import { homeFolder, volley } from "./terminal.ts";
 
 const money = (amount: string) => ({ amount, currency: "USDC" });
@@ -280,6 +289,32 @@ describe("credentials", () => {
   });
 });
 
+describe("pay", () => {
+  test("asks only for the rest once a part has arrived, and says what is missing", async () => {
+    const part = payment({ received: money("0.400000"), missing: money("0.600000") });
+    const api = fakeApi(json(part), json(part), json(payment({ status: "settled" })));
+    const { code, stderr } = await volley(api, ["pay", "pay_1"], { home: await homeFolder() });
+    expect(code).toBe(EXIT.ok);
+    expect(stderr).toContain("Pay 0.60 USDC before");
+    expect(stderr).toContain("solana:recipient?amount=0.600000\n");
+    expect(stderr).toContain("0.40 USDC arrived; 0.60 USDC are still missing.");
+  });
+
+  test("what has been seen on chain is waited for and not asked for again", async () => {
+    const api = fakeApi(json(payment({ status: "detected" })), json(payment({ status: "settled" })));
+    const { code, stderr } = await volley(api, ["pay", "pay_1"], { home: await homeFolder() });
+    expect({ code, asked: stderr.includes("solana:") }).toEqual({ code: EXIT.ok, asked: false });
+  });
+
+  test("an expired payment is not asked for", async () => {
+    const expired = () => json(payment({ status: "expired" }));
+    const { code, stderr } = await volley(fakeApi(expired(), expired()), ["pay", "pay_1"], {
+      home: await homeFolder(),
+    });
+    expect({ code, asked: stderr.includes("solana:") }).toEqual({ code: EXIT.payment, asked: false });
+  });
+});
+
 describe("run", () => {
   const until = (settled: ReturnType<typeof json>, ...rest: ReturnType<typeof json>[]) =>
     fakeApi(json(quote, { status: 201 }), json(reserved, { status: 201 }), settled, ...rest);
@@ -336,6 +371,25 @@ describe("run", () => {
     const { code } = await volley(api, argv, { home: await homeFolder() });
     expect({ code, last: api.seen.at(-1)?.method }).toEqual({ code: EXIT.clusterFailed, last: "DELETE" });
   });
+
+  test.each(["solana_pay"])(
+    "interrupted while reserving, it waits for the answer and tears down (%s)",
+    async (rail) => {
+      const stop = new AbortController();
+      const settled = { ...reserved, payment: payment({ rail, status: rail === "balance" ? "settled" : "pending" }) };
+      const reserve = (request: SeenRequest) => {
+        stop.abort(130);
+        if (request.signal?.aborted) throw request.signal.reason;
+        return Response.json(settled);
+      };
+      const api = fakeApi(json(quote), reserve, json(stopped));
+      const { code } = await volley(api, ["run", "--gpu", "h100", "--", "true"], {
+        home: await homeFolder(),
+        signal: stop.signal,
+      });
+      expect({ code, last: api.seen.at(-1)?.method }).toEqual({ code: 130, last: "DELETE" });
+    },
+  );
 
   test("interrupted while paying, it tears down and ends with the signal's code", async () => {
     const stop = new AbortController();

@@ -36,9 +36,6 @@ export const payCommand: Command = {
     const secret = await cli.secretFor([what, args.values.cluster]);
     const volley = cli.client();
     const payment = await volley.payments.get(what, { secret, signal: cli.signal });
-    if (payment.status !== "pending" && payment.status !== "detected" && payment.status !== "settled") {
-      throw new CliError(EXIT.payment, `Payment ${payment.id} is ${payment.status}.`, "Ask for a new quote.");
-    }
     const settled = await settle(cli, volley, payment, wallet, { secret });
     cli.answer(settled, () => resourceText(settled));
     return EXIT.ok;
