@@ -6,6 +6,7 @@ const BENCHES = {
   http: async () => (await import("./http.ts")).benchHttp(),
   memory: async () => (await import("./memory.ts")).benchMemory(),
   reservation: async () => (await import("./reservation.ts")).benchReservation(),
+  verifier: async () => (await import("./verifier.ts")).benchVerifier(),
 } as const;
 
 const names = Object.keys(BENCHES) as (keyof typeof BENCHES)[];

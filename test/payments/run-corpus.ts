@@ -65,7 +65,8 @@ export function oursOf(shop: Shop, transaction: ChainTransaction): Outcome {
   return { counts: references.map(sumOf), unallocated: sumOf(null) };
 }
 
-async function refusalOfPay(shop: Shop, signature: Signature): Promise<string | null> {
+/** Why validateTransfer refuses, or null when it accepts. */
+export async function refusalOfPay(shop: Shop, signature: Signature, rpc = rpcOf(shop.chain)): Promise<string | null> {
   const fields = {
     recipient: shop.owner.address,
     amount: Number(DUE) / 1e6,
@@ -73,7 +74,7 @@ async function refusalOfPay(shop: Shop, signature: Signature): Promise<string | 
     reference: shop.a,
   };
   try {
-    await validateTransfer(rpcOf(shop.chain), signature, fields, { commitment: "confirmed" });
+    await validateTransfer(rpc, signature, fields, { commitment: "confirmed" });
     return null;
   } catch (error) {
     // Only the beginning, which names no addresses.
