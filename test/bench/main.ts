@@ -6,6 +6,7 @@ const BENCHES = {
   http: async () => (await import("./http.ts")).benchHttp(),
   memory: async () => (await import("./memory.ts")).benchMemory(),
   reservation: async () => (await import("./reservation.ts")).benchReservation(),
+  settlement: async () => (await import("./settlement.ts")).benchSettlement(),
   verifier: async () => (await import("./verifier.ts")).benchVerifier(),
 } as const;
 
