@@ -11,6 +11,10 @@ import { loadClusterPayments } from "./clusters/load-payments.ts";
 import { streamLogs } from "./clusters/logs.ts";
 import { reserveCluster } from "./clusters/reserve.ts";
 import { teardownCluster } from "./clusters/teardown.ts";
+import { createChallenge } from "./identity/create-challenge.ts";
+import { createSession } from "./identity/create-session.ts";
+import { endSession } from "./identity/end-session.ts";
+import { getAccount } from "./identity/get-account.ts";
 import { createQuote } from "./market/create-quote.ts";
 import { getNetwork } from "./market/get-network.ts";
 import { getQuote } from "./market/get-quote.ts";
@@ -47,6 +51,10 @@ export const DOMAIN: Domain = {
     "payments.get": getPayment,
     "refunds.create": createRefund,
     "refunds.get": getRefund,
+    "auth.challenge": createChallenge,
+    "auth.session": createSession,
+    "auth.end": endSession,
+    "account.get": getAccount,
     "nodes.enrol": enrolNode,
     "nodes.get": getNode,
     "nodes.heartbeat": heartbeatNode,

@@ -39,12 +39,17 @@ const settingsSchema = z.object({
     .transform((text) => text.split(",").map((url) => url.trim()))
     .pipe(z.array(z.url()).min(1).max(9))
     .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated."),
+  SOLANA_NETWORK: z
+    .enum(["mainnet", "devnet", "testnet", "localnet"])
+    .default("mainnet")
+    .describe("Which cluster the nodes belong to; wallets show it when they sign in."),
   USDC_MINT: address,
   TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
   CONFIRMED_LIMIT_USDC: usdc
     .default(100_000_000n)
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
   REFUND_MAX_USDC: usdc.default(100_000_000_000n).describe("The treasury signer refuses to sign a refund above this."),
+  SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   CHAIN_POLL_MS: whole(50, 60_000).default(500),
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
@@ -63,7 +68,9 @@ export interface Settings {
   readonly nodeSilenceSeconds: number;
   readonly heartbeatIntervalSeconds: number;
   readonly solanaRpcUrls: readonly string[];
+  readonly solanaNetwork: "mainnet" | "devnet" | "testnet" | "localnet";
   readonly usdcMint: string;
+  readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
   readonly refundMaxMicroUsdc: bigint;
@@ -79,7 +86,7 @@ export class SettingsError extends Error {
 
 /** Reads settings from environment variables with the prefix `VOLLEY_`, except the two that other tools share. */
 export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
-  const unprefixed = new Set(["SOLANA_RPC_URL", "USDC_MINT"]);
+  const unprefixed = new Set(["SOLANA_RPC_URL", "SOLANA_NETWORK", "USDC_MINT"]);
   const variableOf = (name: string) => (unprefixed.has(name) ? name : `VOLLEY_${name}`);
   const values = Object.fromEntries(
     Object.keys(settingsSchema.shape)
@@ -108,7 +115,9 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     nodeSilenceSeconds: s.NODE_SILENCE_SECONDS,
     heartbeatIntervalSeconds: s.HEARTBEAT_INTERVAL_SECONDS,
     solanaRpcUrls: s.SOLANA_RPC_URL,
+    solanaNetwork: s.SOLANA_NETWORK,
     usdcMint: s.USDC_MINT,
+    sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
     refundMaxMicroUsdc: s.REFUND_MAX_USDC,

@@ -16,6 +16,9 @@ export const ID_PREFIXES = {
   transfer: "tr",
   event: "evt",
   supplier: "sup",
+  account: "acct",
+  receipt: "rcp",
+  screening: "scr",
   execution: "exe",
   request: "req",
 } as const;

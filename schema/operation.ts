@@ -7,10 +7,12 @@ export type Method = "GET" | "POST" | "DELETE";
 /**
  * Who may call:
  * - `none`: anyone;
- * - `holder`: whoever holds the cluster's capability secret; anyone else gets `not_found`;
+ * - `holder`: whoever holds the cluster's capability secret or has signed in with the account that owns the object;
+ *   anyone else gets `not_found`;
+ * - `account`: whoever has signed in;
  * - `node`: the machine itself, by signature.
  */
-export type Scope = "none" | "holder" | "node";
+export type Scope = "none" | "holder" | "account" | "node";
 
 /** Whether the operation takes an Idempotency-Key. `required` where money moves. */
 export type Idempotency = "none" | "optional" | "required";

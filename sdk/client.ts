@@ -68,6 +68,8 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly clusters: ClustersResource;
   readonly payments: PaymentsResource;
   readonly refunds: Resources["refunds"];
+  readonly auth: Resources["auth"];
+  readonly account: Resources["account"];
   readonly nodes: Resources["nodes"];
   /** Every operation as it is in the contract, without comforts: for tools that go through them all. */
   readonly resources: Resources;
@@ -88,6 +90,8 @@ export class Volley implements Omit<Resources, "clusters"> {
       settled: (id, settledOptions) => waitUntilSettled(this, id, settledOptions),
     };
     this.refunds = resources.refunds;
+    this.auth = resources.auth;
+    this.account = resources.account;
     this.nodes = resources.nodes;
     this.clusters = {
       ...clusters,

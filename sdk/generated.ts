@@ -42,6 +42,18 @@ export type ErrorCode =
   | "rail_unavailable"
   | "rate_limited"
   | "holds_exceeded"
+  | "payment_required"
+  | "payment_invalid"
+  | "payment_failed"
+  | "insufficient_balance"
+  | "account_frozen"
+  | "signature_invalid"
+  | "challenge_invalid"
+  | "payment_closed"
+  | "refund_not_cancellable"
+  | "already_claimed"
+  | "webhook_signature_invalid"
+  | "amount_out_of_range"
   | "graphql_invalid"
   | "query_too_complex"
   | "internal"
@@ -233,8 +245,9 @@ export type ClusterReason = "released" | "lease_ended" | "supplier_fault" | "gan
 export interface Payment {
   id: string;
   object: "payment";
-  clusterId: string;
-  purpose: "reserve" | "extend" | (string & {});
+  /** Null for a top-up. */
+  clusterId: string | null;
+  purpose: PaymentPurpose;
   rail: Rail;
   status: PaymentStatus;
   amount: Money;
@@ -244,12 +257,17 @@ export interface Payment {
   expiresAt: string;
   createdAt: string;
   settledAt: string | null;
-  solanaPay: SolanaPayRequest;
+  /** Null where nothing is paid on chain by a wallet. */
+  solanaPay: SolanaPayRequest | null;
+  /** A page to pay on, for people. */
+  checkoutUrl: string | null;
   signatures: string[];
   notices: PaymentNotice[];
 }
 
-export type Rail = "solana_pay" | (string & {});
+export type PaymentPurpose = "reserve" | "extend" | "topup" | (string & {});
+
+export type Rail = "solana_pay" | "x402" | "balance" | "stripe" | (string & {});
 
 export type PaymentStatus = "pending" | "detected" | "settled" | "expired" | (string & {});
 
@@ -261,6 +279,8 @@ export interface SolanaPayRequest {
   reference: string;
   /** How settled on chain the payment must be to count. */
   commitment: "confirmed" | "finalized" | (string & {});
+  /** Solana Pay transaction request: the wallet gets a transaction that can't get the amount wrong. */
+  transactionRequestUrl: string;
 }
 
 export interface PaymentNotice {
@@ -300,12 +320,12 @@ export interface BilledSeconds {
 }
 
 export interface BillRefund {
-  /** Null while the rest is credit of this cluster. */
+  /** Null when nothing is sent on chain. */
   id: string | null;
   amount: Money;
-  /** A Solana address, or "credit". */
+  /** A Solana address, "balance" of the account, or "credit" of this cluster. */
   to: string;
-  status: "credited" | "pending" | "sent" | "finalized" | (string & {});
+  status: "credited" | "pending" | "held" | "sent" | "finalized" | "cancelled" | (string & {});
   signature: string | null;
 }
 
@@ -350,12 +370,47 @@ export interface Event {
 export interface Refund {
   id: string;
   object: "refund";
-  clusterId: string;
+  /** Null when it came from an account's balance. */
+  clusterId: string | null;
   amount: Money;
   /** Solana address that receives the USDC. */
   to: string;
-  status: "pending" | "sent" | "finalized" | (string & {});
+  /** `pending` until it is signed; `held` while something stands in its way, see `reason`. */
+  status: "pending" | "held" | "sent" | "finalized" | "cancelled" | (string & {});
+  /** Why it is held, in a sentence. */
+  reason: string | null;
+  /** Not sent earlier: an address that nobody has proved to own has to wait. */
+  notBefore: string;
   signature: string | null;
+  createdAt: string;
+}
+
+export interface Challenge {
+  object: "challenge";
+  purpose: "sign_in" | "refund_address" | (string & {});
+  address: string;
+  /** To be signed exactly as it is, in UTF-8. */
+  message: string;
+  nonce: string;
+  expiresAt: string;
+}
+
+export interface Session {
+  object: "session";
+  /** Bearer credential of the account; shown once. */
+  token: string;
+  account: Account;
+  expiresAt: string;
+}
+
+export interface Account {
+  id: string;
+  object: "account";
+  /** Solana address that signs in. */
+  wallet: string;
+  /** While true nothing can be reserved, spent or sent back. */
+  frozen: boolean;
+  frozenReason: string | null;
   createdAt: string;
 }
 
@@ -546,7 +601,10 @@ export interface ClustersReserveParams {
   clientReference?: string | undefined;
   /** Default: {"rail":"solana_pay"}. */
   payment?: {
-    rail: "solana_pay";
+    /** `balance` needs an account; a card only tops up a balance. */
+    rail: "solana_pay" | "x402" | "balance" | "stripe";
+    /** x402 PaymentPayload in base64; on REST the PAYMENT-SIGNATURE header. */
+    x402Payload?: string | undefined;
   } | undefined;
   /** Wallet that gets unused money back on chain. Without it the rest stays credit of the cluster. */
   refundAddress?: string | undefined;
@@ -593,9 +651,30 @@ export interface ClustersEventsParams {
 }
 
 export interface RefundsCreateParams {
-  clusterId: string;
-  /** Wallet that receives the USDC. */
+  /** The whole credit of this cluster; absent: of the balance. */
+  clusterId?: string | undefined;
+  /** Of the balance; all that is available when absent. */
+  amount?: string | undefined;
+  /** Wallet that receives the USDC. One that isn't proved has to wait. */
   to: string;
+  proof?: {
+    /** Of a challenge with purpose refund_address. */
+    nonce: string;
+    /** Ed25519 over the challenge's message, base58. */
+    signature: string;
+  } | undefined;
+}
+
+export interface AuthChallengeParams {
+  address: string;
+  /** Default: "sign_in". */
+  purpose?: "sign_in" | "refund_address" | undefined;
+}
+
+export interface AuthSessionParams {
+  nonce: string;
+  /** Ed25519 over the challenge's message, base58. */
+  signature: string;
 }
 
 export interface NodesEnrolParams {
@@ -674,10 +753,22 @@ export interface Resources {
     get(id: string, options?: RequestOptions): APIPromise<Payment>;
   };
   refunds: {
-    /** Sends a cluster's credit to an address. `POST /v1/refunds` */
+    /** Sends a cluster's credit, or money of the account's balance, to an address on chain. `POST /v1/refunds` */
     create(params: RefundsCreateParams, options?: RequestOptions): APIPromise<Refund>;
     /** One refund. `GET /v1/refunds/{id}` */
     get(id: string, options?: RequestOptions): APIPromise<Refund>;
+  };
+  auth: {
+    /** A message for a wallet to sign: to sign in, or to prove an address for refunds. `POST /v1/auth/challenge` */
+    challenge(params: AuthChallengeParams, options?: RequestOptions): APIPromise<Challenge>;
+    /** Signs in with a signed challenge; the account is made at the first time. `POST /v1/auth/session` */
+    session(params: AuthSessionParams, options?: RequestOptions): APIPromise<Session>;
+    /** Signs out: the session's token is worth nothing from now on. `DELETE /v1/auth/session` */
+    end(options?: RequestOptions): APIPromise<Account>;
+  };
+  account: {
+    /** The account that has signed in. `GET /v1/account` */
+    get(options?: RequestOptions): APIPromise<Account>;
   };
   nodes: {
     /** Joins a machine to the network with a single-use token. `POST /v1/nodes` */
@@ -710,6 +801,10 @@ export type OperationId =
   | "payments.get"
   | "refunds.create"
   | "refunds.get"
+  | "auth.challenge"
+  | "auth.session"
+  | "auth.end"
+  | "account.get"
   | "nodes.enrol"
   | "nodes.get"
   | "nodes.heartbeat"
@@ -744,6 +839,10 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "payments.get": {"method":"GET","path":"/v1/payments/{id}","result":"one"},
   "refunds.create": {"method":"POST","path":"/v1/refunds","result":"one","hasParams":true},
   "refunds.get": {"method":"GET","path":"/v1/refunds/{id}","result":"one"},
+  "auth.challenge": {"method":"POST","path":"/v1/auth/challenge","result":"one","hasParams":true},
+  "auth.session": {"method":"POST","path":"/v1/auth/session","result":"one","hasParams":true},
+  "auth.end": {"method":"DELETE","path":"/v1/auth/session","result":"one"},
+  "account.get": {"method":"GET","path":"/v1/account","result":"one"},
   "nodes.enrol": {"method":"POST","path":"/v1/nodes","result":"one","hasParams":true},
   "nodes.get": {"method":"GET","path":"/v1/nodes/{id}","result":"one"},
   "nodes.heartbeat": {"method":"POST","path":"/v1/nodes/{id}/heartbeat","result":"one","hasParams":true},

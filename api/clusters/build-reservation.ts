@@ -1,5 +1,5 @@
 /** All that one reservation writes, and its answer, put together before the database is asked. */
-import { type Cluster, type Id, type InputOf, type Operations, toMoney } from "@volley/schema";
+import { type Cluster, type Id, type InputOf, type Operations, type Rail, toMoney } from "@volley/schema";
 import { type Context, newId } from "../context.ts";
 import type { IdempotencyRecord } from "../idempotency/key.ts";
 import { bill } from "../market/price.ts";
@@ -25,7 +25,8 @@ export interface Reservation {
   readonly request: Readonly<Record<string, unknown>>;
   /** Without the secret. */
   readonly cluster: Cluster;
-  readonly secret: string;
+  /** Null where an account opens the cluster. */
+  readonly secret: string | null;
 }
 
 export function buildReservation(
@@ -43,10 +44,11 @@ export function buildReservation(
     seconds: wish.duration_seconds,
   }));
   const totalMicroUsdc = bill(uses, feeBps).totalMicroUsdc;
-  const payment = newPayment(ctx, id, totalMicroUsdc);
+  const payment = newPayment(ctx, id, totalMicroUsdc, input.payment.rail);
+  const isPaid = payment.status === "settled";
   const row = {
     id,
-    status: "awaiting_payment" as const,
+    status: isPaid ? ("provisioning" as const) : ("awaiting_payment" as const),
     statusReason: null,
     quoteId: quote.id,
     gpu: wish.gpu,
@@ -66,7 +68,7 @@ export function buildReservation(
   const cluster: Cluster = {
     ...clusterFields(row),
     credit: toMoney(0n),
-    payment: toPaymentResource(payment, [], []),
+    payment: toPaymentResource(ctx.settings, payment, [], []),
     nodes: ranks.map((rank, index) => ({
       rank: index,
       node_id: rank.nodeId,
@@ -82,13 +84,14 @@ export function buildReservation(
     bill: null,
   };
   const secret = clusterSecret(ctx.settings, id);
+  const session = ctx.actor.kind === "bearer" ? ctx.actor.tokenHash : null;
   const [high = 0, low = 0] = ctx.random.bytes(2);
   return {
     cluster,
-    secret,
+    secret: session === null ? secret : null,
     request: {
       now_ms: nowMs,
-      scope: SCOPE_PREFIX + ctx.callerHash,
+      scope: SCOPE_PREFIX + (session ?? ctx.callerHash),
       scope_prefix: SCOPE_PREFIX,
       key: record.key,
       fingerprint: record.fingerprint,
@@ -97,6 +100,7 @@ export function buildReservation(
       response: { body: JSON.stringify(cluster) },
       quote_expires_at: quote.expiresAtMs,
       holds_max: ctx.settings.holdsPerCallerMax < HOLDS_UNLIMITED ? ctx.settings.holdsPerCallerMax : null,
+      session_hash: session,
       cluster: {
         id,
         secret_hash: secretHashOf(secret),
@@ -120,6 +124,7 @@ export function buildReservation(
       payment: {
         id: payment.id,
         hold_transfer_id: payment.holdTransferId,
+        fund_transfer_id: isPaid ? newId(ctx, "transfer") : null,
         rail: payment.rail,
         amount_micro_usdc: totalMicroUsdc.toString(),
         recipient: payment.recipient,
@@ -138,31 +143,36 @@ export function buildReservation(
       })),
       event_id: newId(ctx, "event"),
       event_data: { total: toMoney(totalMicroUsdc), payment_id: payment.id },
+      paid_event_id: isPaid ? newId(ctx, "event") : null,
     },
   };
 }
 
 const hostnameOf = (rank: number) => `rank-${rank}`;
 
-function newPayment(ctx: Context, clusterId: Id<"cluster">, amountMicroUsdc: bigint): PaymentRow {
+/** From the balance it is paid at once, or the whole reservation fails; by any other rail it has to come. */
+function newPayment(ctx: Context, clusterId: Id<"cluster">, amountMicroUsdc: bigint, rail: Rail): PaymentRow {
   const nowMs = ctx.clock.nowMs();
+  const isPaid = rail === "balance";
   return {
     id: newId(ctx, "payment"),
     clusterId,
     purpose: "reserve",
-    rail: "solana_pay",
-    status: "pending",
+    customerId: null,
+    rail,
+    status: isPaid ? "settled" : "pending",
     amountMicroUsdc,
-    receivedMicroUsdc: 0n,
+    receivedMicroUsdc: isPaid ? amountMicroUsdc : 0n,
     holdTransferId: newId(ctx, "transfer"),
-    recipient: ctx.settings.treasuryAddress,
-    mint: ctx.settings.usdcMint,
-    reference: newReference(ctx.random),
+    recipient: isPaid ? null : ctx.settings.treasuryAddress,
+    mint: isPaid ? null : ctx.settings.usdcMint,
+    reference: isPaid ? null : newReference(ctx.random),
+    checkoutUrl: null,
     commitment: commitmentFor(amountMicroUsdc, ctx.settings),
     extensionSeconds: null,
     expiresAt: nowMs + ctx.settings.paymentLifetimeSeconds * 1000,
     createdAt: nowMs,
-    settledAt: null,
+    settledAt: isPaid ? nowMs : null,
     scannedUntil: null,
   };
 }

@@ -10,16 +10,19 @@ import {
   toTimestamp,
   VolleyError,
 } from "@volley/schema";
-import { eq } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import { type Context, newId } from "../context.ts";
 import { type Transaction, wake } from "../db/database.ts";
 import { leases, payments } from "../db/tables.ts";
 import { runIdempotent } from "../idempotency/run-idempotent.ts";
+import { requireUnfrozen } from "../identity/open-account.ts";
+import { LedgerError } from "../ledger/errors.ts";
 import { fund } from "../ledger/fund.ts";
 import { hold } from "../ledger/hold.ts";
 import { bill } from "../market/price.ts";
 import { availableCredit } from "../payments/available-credit.ts";
 import { commitmentFor } from "../payments/inbound/commitment-for.ts";
+import { insufficientBalance } from "../payments/insufficient-balance.ts";
 import { newReference } from "../payments/solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "../payments/to-payment-resource.ts";
 import { isExtensible, moveEnd } from "./apply-extension.ts";
@@ -62,8 +65,10 @@ export async function extendCluster(ctx: Context, input: InputOf<Extend>): Promi
       await payFromCredit(ctx, tx, cluster, input.duration_seconds, total);
       return extension;
     }
-    const payment = await askForPayment(ctx, tx, cluster, input.duration_seconds, total);
-    return { ...extension, payment: toPaymentResource(payment, [], []) };
+    const payment = (await paidByBalance(tx, id))
+      ? await payFromBalance(ctx, tx, cluster, input.duration_seconds, total)
+      : await askForPayment(ctx, tx, cluster, input.duration_seconds, total);
+    return { ...extension, payment: toPaymentResource(ctx.settings, payment, [], []) };
   });
   ctx.hints.notify("tasks");
   ctx.hints.notify(`cluster:${id}`);
@@ -103,9 +108,68 @@ async function payFromCredit(
   if (total > 0n) {
     const reference = `${cluster.id}:${cluster.durationSeconds}`;
     const timeoutMs = ctx.clock.nowMs();
-    await fund(ctx, tx, await hold(ctx, tx, { clusterId: cluster.id, amountMicroUsdc: total, timeoutMs, reference }));
+    const { id } = cluster;
+    const order = { clusterId: id, ownerId: id, amountMicroUsdc: total, timeoutMs, reference };
+    await fund(ctx, tx, await hold(ctx, tx, order));
   }
   await moveEnd(ctx, tx, cluster, seconds, total);
+}
+
+/** More time is paid as the cluster itself was. */
+async function paidByBalance(tx: Transaction, clusterId: string): Promise<boolean> {
+  const [reserved] = await tx
+    .select({ rail: payments.rail })
+    .from(payments)
+    .where(and(eq(payments.clusterId, clusterId), eq(payments.purpose, "reserve")));
+  return reserved?.rail === "balance";
+}
+
+async function payFromBalance(
+  ctx: Context,
+  tx: Transaction,
+  cluster: ClusterRow & { endsAt: number },
+  seconds: number,
+  total: bigint,
+): Promise<PaymentRow> {
+  const nowMs = ctx.clock.nowMs();
+  const id = newId(ctx, "payment");
+  const ownerId = cluster.customerId;
+  if (ownerId === null) throw new Error(`cluster ${cluster.id} was paid from the balance of nobody`);
+  await requireUnfrozen(tx, ownerId);
+  const order = { clusterId: cluster.id, ownerId, amountMicroUsdc: total, timeoutMs: nowMs, reference: id };
+  const holdTransferId = await hold(ctx, tx, order);
+  await fundFromBalance(ctx, tx, holdTransferId);
+  const [payment] = await tx
+    .insert(payments)
+    .values({
+      id,
+      clusterId: cluster.id,
+      customerId: ownerId,
+      purpose: "extend",
+      rail: "balance",
+      status: "settled",
+      amountMicroUsdc: total,
+      receivedMicroUsdc: total,
+      holdTransferId,
+      commitment: "confirmed",
+      extensionSeconds: seconds,
+      expiresAt: nowMs,
+      createdAt: nowMs,
+      settledAt: nowMs,
+    })
+    .returning();
+  if (payment === undefined) throw new Error("the payment's row was not written");
+  await moveEnd(ctx, tx, cluster, seconds, total);
+  return payment;
+}
+
+async function fundFromBalance(ctx: Context, tx: Transaction, holdTransferId: string): Promise<void> {
+  try {
+    await fund(ctx, tx, holdTransferId);
+  } catch (error) {
+    if (!(error instanceof LedgerError) || error.code !== "insufficient_funds") throw error;
+    throw insufficientBalance();
+  }
 }
 
 async function askForPayment(
@@ -120,6 +184,7 @@ async function askForPayment(
   const expiresAt = Math.min(nowMs + ctx.settings.paymentLifetimeSeconds * 1000, cluster.endsAt);
   const holdTransferId = await hold(ctx, tx, {
     clusterId: cluster.id,
+    ownerId: cluster.id,
     amountMicroUsdc: total,
     timeoutMs: expiresAt,
     reference: id,
@@ -129,6 +194,7 @@ async function askForPayment(
     .values({
       id,
       clusterId: cluster.id,
+      customerId: cluster.customerId,
       purpose: "extend",
       rail: "solana_pay",
       status: "pending",

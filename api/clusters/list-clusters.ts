@@ -10,7 +10,7 @@ import {
 import { and, desc, eq, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { clusters } from "../db/tables.ts";
-import { credentialHash } from "./open-cluster.ts";
+import { opensCluster } from "./open-cluster.ts";
 import { toClusterResources } from "./to-cluster-resource.ts";
 
 type List = Operations["clusters.list"];
@@ -20,14 +20,14 @@ type List = Operations["clusters.list"];
  * @throws {VolleyError} `unauthenticated`, `invalid_cursor`
  */
 export async function listClusters(ctx: Context, input: InputOf<List>): Promise<OutputOf<List>> {
-  const secretHash = credentialHash(ctx);
+  const opened = opensCluster(ctx);
   const after = input.cursor === undefined ? null : readCursor(input.cursor);
   const found = await ctx.db
     .select()
     .from(clusters)
     .where(
       and(
-        secretHash === null ? undefined : eq(clusters.secretHash, secretHash),
+        opened,
         input.status === undefined ? undefined : eq(clusters.status, input.status),
         after === null
           ? undefined

@@ -1,8 +1,8 @@
 import type { Cluster, Quote } from "@volley/schema";
-import { inArray } from "drizzle-orm";
+import { and, inArray } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { clusters } from "../db/tables.ts";
-import { credentialHash } from "./open-cluster.ts";
+import { opensCluster } from "./open-cluster.ts";
 import { toClusterResources } from "./to-cluster-resource.ts";
 
 /** Many clusters by id; those that the credential doesn't open are left out. */
@@ -17,10 +17,8 @@ export async function loadClusterQuotes(ctx: Context, ids: readonly string[]): P
 }
 
 async function readOwn(ctx: Context, ids: readonly string[]): Promise<(typeof clusters.$inferSelect)[]> {
-  const secretHash = credentialHash(ctx);
-  const found = await ctx.db
+  return ctx.db
     .select()
     .from(clusters)
-    .where(inArray(clusters.id, [...ids]));
-  return found.filter((cluster) => secretHash === null || cluster.secretHash === secretHash);
+    .where(and(inArray(clusters.id, [...ids]), opensCluster(ctx)));
 }

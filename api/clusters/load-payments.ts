@@ -1,12 +1,11 @@
 import type { Payment } from "@volley/schema/resources/payment";
 import { inArray } from "drizzle-orm";
-import type { Executor } from "../db/database.ts";
 import { payments } from "../db/tables.ts";
-import { loadPaymentResources } from "../payments/load-payments.ts";
+import { loadPaymentResources, type PaymentReader } from "../payments/load-payments.ts";
 
 /** The payments of many clusters, oldest first; every asked id has its list. */
 export async function loadClusterPayments(
-  ctx: { readonly db: Executor },
+  ctx: PaymentReader,
   clusterIds: readonly string[],
 ): Promise<Map<string, Payment[]>> {
   const byCluster = new Map<string, Payment[]>(clusterIds.map((id) => [id, []]));
@@ -16,6 +15,6 @@ export async function loadClusterPayments(
     .from(payments)
     .where(inArray(payments.clusterId, [...clusterIds]))
     .orderBy(payments.createdAt, payments.id);
-  for (const payment of await loadPaymentResources(ctx.db, found)) byCluster.get(payment.cluster_id)?.push(payment);
+  for (const payment of await loadPaymentResources(ctx, found)) byCluster.get(payment.cluster_id ?? "")?.push(payment);
   return byCluster;
 }

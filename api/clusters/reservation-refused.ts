@@ -1,13 +1,15 @@
 import { isVolleyError, type Quote, VolleyError } from "@volley/schema";
 import type { Context } from "../context.ts";
+import { accountFrozen, sessionUnknown } from "../identity/open-account.ts";
 import { createQuote } from "../market/create-quote.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
+import { insufficientBalance } from "../payments/insufficient-balance.ts";
 
 /** What a refusal of the SQL function means to the caller; null when it isn't one. */
 export async function reservationRefused(
   ctx: Context,
   quote: QuotePayload,
-  state: { readonly code: string; readonly detail: string | null },
+  state: { readonly code: string; readonly detail: string | null; readonly constraint: string | null },
 ): Promise<VolleyError | null> {
   switch (state.code) {
     case "VR001":
@@ -25,8 +27,12 @@ export async function reservationRefused(
       return new VolleyError("quote_expired", "The quote has expired.", {
         nextAction: "Ask for a new quote and reserve with it.",
       });
+    case "VR005":
+      return sessionUnknown();
+    case "VR006":
+      return accountFrozen(state.detail);
     default:
-      return null;
+      return state.constraint === "accounts_not_negative" ? insufficientBalance() : null;
   }
 }
 

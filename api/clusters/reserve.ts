@@ -3,11 +3,11 @@ import type { Context } from "../context.ts";
 import { sqlState } from "../db/database.ts";
 import { requireStorableText } from "../db/storable-text.ts";
 import { idempotencyRecord } from "../idempotency/key.ts";
+import { requireWalletAddress } from "../identity/require-wallet-address.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
 import { verifyQuote } from "../market/quote-token.ts";
 import { buildReservation } from "./build-reservation.ts";
 import { clusterSecret } from "./cluster-secret.ts";
-import { requireWalletAddress } from "./require-wallet-address.ts";
 import { reservationRefused } from "./reservation-refused.ts";
 
 type Reserve = Operations["clusters.reserve"];
@@ -28,6 +28,7 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   if (record === null) throw new TypeError("reserving requires an Idempotency-Key");
   requireStorableText(input);
   if (input.refund_address !== undefined) requireWalletAddress(ctx.settings, input.refund_address);
+  requireRail(ctx, input);
   const quote = verifyQuote(input.quote_token, ctx.settings.quoteKeys);
 
   const { request, cluster, secret } = buildReservation(ctx, input, quote, record);
@@ -39,7 +40,7 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
       return { ...cluster, secret };
     case "replayed": {
       const first: Cluster = JSON.parse(answer.response.body);
-      return { ...first, secret: clusterSecret(ctx.settings, first.id) };
+      return { ...first, secret: secret === null ? null : clusterSecret(ctx.settings, first.id) };
     }
     case "mismatch":
       throw new VolleyError("idempotency_mismatch", "This Idempotency-Key was used for another reservation.", {
@@ -57,5 +58,31 @@ async function claim(ctx: Context, quote: QuotePayload, request: object): Promis
   } catch (error) {
     const state = sqlState(error);
     throw state === null ? error : ((await reservationRefused(ctx, quote, state)) ?? error);
+  }
+}
+
+function requireRail(ctx: Context, input: InputOf<Reserve>): void {
+  const { rail } = input.payment;
+  if (rail === "stripe") {
+    throw new VolleyError("rail_unavailable", "A card doesn't pay for a cluster; it tops up an account's balance.", {
+      nextAction: "Top up with topups.create, then reserve with the rail balance.",
+    });
+  }
+  if (rail === "x402") {
+    throw new VolleyError("rail_unavailable", "This deployment takes no x402 payments.", {
+      nextAction: "Reserve with the rail solana_pay.",
+    });
+  }
+  if (rail !== "balance") return;
+  if (ctx.actor.kind !== "bearer") {
+    throw new VolleyError("unauthenticated", "Only an account has a balance to pay from.", {
+      nextAction: "Sign in with auth.challenge and auth.session, and send the session's token.",
+    });
+  }
+  if (input.refund_address !== undefined) {
+    const message = "goes with money that comes on chain; what a balance pays and isn't used stays in it";
+    throw new VolleyError("invalid_field", `refund_address ${message}.`, {
+      errors: [{ pointer: "/refund_address", code: "invalid_field", message }],
+    });
   }
 }

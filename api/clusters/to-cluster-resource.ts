@@ -3,18 +3,15 @@ import { toMoney } from "@volley/schema/money";
 import type { Bill, Cluster } from "@volley/schema/resources/cluster";
 import { toTimestamp } from "@volley/schema/time";
 import { inArray } from "drizzle-orm";
-import type { Executor } from "../db/database.ts";
 import { refunds } from "../db/tables.ts";
+import type { PaymentReader } from "../payments/load-payments.ts";
 import { loadCredits } from "./load-credits.ts";
 import { loadClusterNodes } from "./load-nodes.ts";
 import { loadClusterPayments } from "./load-payments.ts";
 import type { ClusterRow } from "./open-cluster.ts";
 
 /** Many clusters with all that belongs to them, in a number of statements that doesn't depend on how many there are. */
-export async function toClusterResources(
-  ctx: { readonly db: Executor },
-  found: readonly ClusterRow[],
-): Promise<Cluster[]> {
+export async function toClusterResources(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Cluster[]> {
   const ids = found.map((cluster) => cluster.id);
   const [nodesById, paymentsById, credits, refundsById] = await Promise.all([
     loadClusterNodes(ctx, ids),
@@ -36,7 +33,7 @@ export async function toClusterResources(
   });
 }
 
-export async function toClusterResource(ctx: { readonly db: Executor }, cluster: ClusterRow): Promise<Cluster> {
+export async function toClusterResource(ctx: PaymentReader, cluster: ClusterRow): Promise<Cluster> {
   const [resource] = await toClusterResources(ctx, [cluster]);
   if (resource === undefined) throw new Error("one row gives one resource");
   return resource;
@@ -49,6 +46,7 @@ export function clusterFields(
   cluster: Omit<
     ClusterRow,
     | "secretHash"
+    | "customerId"
     | "callerHash"
     | "quote"
     | "feeBps"
@@ -87,7 +85,7 @@ export function clusterFields(
 
 /** A bill is written once; how far its refund has come stands in the refund's own row. */
 async function loadBillRefunds(
-  ctx: { readonly db: Executor },
+  ctx: PaymentReader,
   found: readonly ClusterRow[],
 ): Promise<Map<string, Pick<Bill["refund"], "status" | "signature">>> {
   const ids = found.flatMap((cluster) => cluster.bill?.refund.id ?? []);

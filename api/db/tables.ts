@@ -5,7 +5,7 @@
 
 import type { Bill, ClusterReason, ClusterStatus, EventType } from "@volley/schema/resources/cluster";
 import type { Interconnect, Isolation, Quote, SupplierClass } from "@volley/schema/resources/market";
-import type { PaymentNoticeCode, PaymentStatus } from "@volley/schema/resources/payment";
+import type { PaymentNoticeCode, PaymentPurpose, PaymentStatus, Rail } from "@volley/schema/resources/payment";
 import { sql } from "drizzle-orm";
 import {
   bigint,
@@ -31,6 +31,8 @@ export const suppliers = pgTable("suppliers", {
   id: text().primaryKey(),
   name: text().notNull(),
   class: text().$type<SupplierClass>().notNull(),
+  /** Wallet that gets its earnings; without one they stay with us. */
+  payoutAddress: text("payout_address"),
   createdAt: moment("created_at").notNull(),
 });
 
@@ -106,6 +108,48 @@ export const watches = pgTable("watches", {
   lastAt: moment("last_at").notNull(),
 });
 
+// --- identity -------------------------------------------------------------------------------
+
+/** Whoever signs in with a wallet: one account per wallet. Not to be confused with the ledger's accounts. */
+export const customers = pgTable("customers", {
+  id: text().primaryKey(),
+  /** Solana address, base58. */
+  wallet: text().notNull().unique(),
+  createdAt: moment("created_at").notNull(),
+  /** While set, nothing is reserved, spent or sent back: a card payment is disputed, or its wallet is screened out. */
+  frozenAt: moment("frozen_at"),
+  frozenReason: text("frozen_reason"),
+});
+
+/** Messages that we have asked wallets to sign, each good for one use. */
+export const authChallenges = pgTable(
+  "auth_challenges",
+  {
+    nonce: text().primaryKey(),
+    address: text().notNull(),
+    purpose: text().$type<"sign_in" | "refund_address">().notNull(),
+    /** Exactly what has to be signed. */
+    message: text().notNull(),
+    expiresAt: moment("expires_at").notNull(),
+    usedAt: moment("used_at"),
+  },
+  (table) => [index("auth_challenges_expiry").on(table.expiresAt)],
+);
+
+export const sessions = pgTable(
+  "sessions",
+  {
+    /** SHA-256 of the bearer token, hex. */
+    tokenHash: text("token_hash").primaryKey(),
+    customerId: text("customer_id")
+      .notNull()
+      .references(() => customers.id),
+    createdAt: moment("created_at").notNull(),
+    expiresAt: moment("expires_at").notNull(),
+  },
+  (table) => [index("sessions_expiry").on(table.expiresAt)],
+);
+
 // --- clusters -------------------------------------------------------------------------------
 
 export const clusters = pgTable(
@@ -114,6 +158,8 @@ export const clusters = pgTable(
     id: text().primaryKey(),
     /** SHA-256 of the capability secret, hex. */
     secretHash: text("secret_hash").notNull().unique(),
+    /** The account that reserved it; null when nobody had signed in. */
+    customerId: text("customer_id").references(() => customers.id),
     /** Hash of who reserved (network address), to bound unpaid reservations per caller. */
     callerHash: text("caller_hash").notNull(),
     status: text().$type<ClusterStatus>().notNull(),
@@ -158,6 +204,7 @@ export const clusters = pgTable(
       sql`${table.status} <> 'running' OR (${table.readyAt} IS NOT NULL AND ${table.endsAt} IS NOT NULL)`,
     ),
     index("clusters_created").on(table.createdAt, table.id),
+    index("clusters_customer").on(table.customerId, table.createdAt, table.id),
     index("clusters_unpaid").on(table.callerHash).where(sql`${table.status} = 'awaiting_payment'`),
   ],
 );
@@ -297,7 +344,20 @@ export const accounts = pgTable(
   "accounts",
   {
     id: text().primaryKey(),
-    kind: text().$type<"customer" | "escrow" | "refund" | "supplier" | "chain" | "revenue" | "unallocated">().notNull(),
+    kind: text()
+      .$type<
+        | "customer"
+        | "escrow"
+        | "refund"
+        | "supplier"
+        | "chain"
+        | "card"
+        | "dispute"
+        | "revenue"
+        | "unallocated"
+        | "loss"
+      >()
+      .notNull(),
     limited: boolean().notNull(),
     debitsPending: money("debits_pending").notNull().default(sql`0`),
     debitsPosted: money("debits_posted").notNull().default(sql`0`),
@@ -350,32 +410,42 @@ export const transfers = pgTable(
     uniqueIndex("transfers_resolved_once").on(table.pendingId).where(sql`${table.kind} IN ('post', 'void')`),
     /** One effect per cause: a repeated step can't move money twice. */
     uniqueIndex("transfers_once").on(table.reason, table.reference, table.debitAccount, table.creditAccount),
-    index("transfers_holds").on(table.debitAccount).where(sql`${table.kind} = 'pending'`),
+    index("transfers_holds").on(table.creditAccount).where(sql`${table.kind} = 'pending'`),
+    /** Only accounts that somebody can list: an index over all would cost every reservation. */
+    index("transfers_debit").on(table.debitAccount, table.id).where(sql`${table.debitAccount} LIKE 'customer:acct%'`),
+    index("transfers_credit")
+      .on(table.creditAccount, table.id)
+      .where(sql`${table.creditAccount} LIKE 'customer:acct%'`),
   ],
 );
 
 // --- payments -------------------------------------------------------------------------------
 
+/**
+ * What somebody is to pay, or has paid, by whichever rail. A reservation's and an extension's belong to a cluster and
+ * have a hold that they fund; a top-up belongs to an account alone.
+ */
 export const payments = pgTable(
   "payments",
   {
     id: text().primaryKey(),
-    clusterId: text("cluster_id")
-      .notNull()
-      .references(() => clusters.id),
-    purpose: text().$type<"reserve" | "extend">().notNull(),
-    rail: text().$type<"solana_pay">().notNull(),
+    clusterId: text("cluster_id").references(() => clusters.id),
+    customerId: text("customer_id").references(() => customers.id),
+    purpose: text().$type<PaymentPurpose>().notNull(),
+    rail: text().$type<Rail>().notNull(),
     status: text().$type<PaymentStatus>().notNull(),
     amountMicroUsdc: money("amount_micro_usdc").notNull(),
     receivedMicroUsdc: money("received_micro_usdc").notNull().default(sql`0`),
     /** The hold that this payment funds. */
-    holdTransferId: text("hold_transfer_id")
-      .notNull()
-      .references(() => transfers.id),
-    recipient: text().notNull(),
-    mint: text().notNull(),
-    reference: text().notNull().unique(),
+    holdTransferId: text("hold_transfer_id").references(() => transfers.id),
+    /** Where chain rails pay to: wallet, mint and the reference that names this payment in a transfer. */
+    recipient: text(),
+    mint: text(),
+    reference: text().unique(),
+    /** How final money on chain must be to count. */
     commitment: text().$type<"confirmed" | "finalized">().notNull(),
+    /** The card rail's hosted page. */
+    checkoutUrl: text("checkout_url"),
     /** What an extension adds. */
     extensionSeconds: integer("extension_seconds"),
     expiresAt: moment("expires_at").notNull(),
@@ -386,7 +456,16 @@ export const payments = pgTable(
   },
   (table) => [
     index("payments_cluster").on(table.clusterId),
+    index("payments_customer").on(table.customerId, table.createdAt, table.id),
     check("payments_received", sql`${table.receivedMicroUsdc} >= 0`),
+    check("payments_topup", sql`(${table.purpose} = 'topup') = (${table.clusterId} IS NULL)`),
+    check("payments_owner", sql`${table.clusterId} IS NOT NULL OR ${table.customerId} IS NOT NULL`),
+    check("payments_hold", sql`(${table.purpose} = 'topup') = (${table.holdTransferId} IS NULL)`),
+    check(
+      "payments_on_chain",
+      sql`${table.rail} NOT IN ('solana_pay', 'x402')
+          OR (${table.recipient} IS NOT NULL AND ${table.mint} IS NOT NULL AND ${table.reference} IS NOT NULL)`,
+    ),
   ],
 );
 
@@ -402,6 +481,8 @@ export const inboundTransfers = pgTable(
     amountMicroUsdc: money("amount_micro_usdc").notNull(),
     /** Null: unallocated. */
     paymentId: text("payment_id").references(() => payments.id),
+    /** The account that claimed it while it was unallocated, by proving its source. */
+    claimedBy: text("claimed_by").references(() => customers.id),
     finality: text().$type<"confirmed" | "finalized" | "dropped">().notNull(),
     /** Came after its payment had expired: it is credit and doesn't count towards the payment. */
     late: boolean().notNull(),
@@ -412,6 +493,7 @@ export const inboundTransfers = pgTable(
   (table) => [
     primaryKey({ columns: [table.signature, table.transferIndex] }),
     index("inbound_payment").on(table.paymentId),
+    index("inbound_unallocated").on(table.sourceOwner).where(sql`${table.paymentId} IS NULL`),
     index("inbound_not_final").on(table.createdAt).where(sql`${table.finality} = 'confirmed'`),
   ],
 );
@@ -438,22 +520,39 @@ export const chainCursors = pgTable("chain_cursors", {
   slot: bigint({ mode: "bigint" }).notNull(),
 });
 
+/**
+ * Money that leaves on chain: back to a payer, or out to a supplier. One row is one chain of signed bytes. Its money
+ * stands in the ledger account `refund:<id>` until it is final.
+ */
 export const refunds = pgTable(
   "refunds",
   {
     id: text().primaryKey(),
-    clusterId: text("cluster_id")
-      .notNull()
-      .references(() => clusters.id),
+    kind: text().$type<"refund" | "payout">().notNull(),
+    /** Whose money it was: exactly one of the three. */
+    clusterId: text("cluster_id").references(() => clusters.id),
+    customerId: text("customer_id").references(() => customers.id),
+    supplierId: text("supplier_id").references(() => suppliers.id),
     toAddress: text("to_address").notNull(),
     amountMicroUsdc: money("amount_micro_usdc").notNull(),
-    status: text().$type<"pending" | "sent" | "finalized">().notNull(),
+    status: text().$type<"pending" | "held" | "sent" | "finalized" | "cancelled">().notNull(),
+    /** Why it is held, in a sentence. */
+    reason: text(),
+    /** Nothing is signed earlier: the delay of an address that nobody has proved to own. */
+    notBefore: moment("not_before").notNull(),
     /** The attempt that landed. */
     signature: text(),
     createdAt: moment("created_at").notNull(),
     finalizedAt: moment("finalized_at"),
   },
-  (table) => [index("refunds_cluster").on(table.clusterId), check("refunds_amount", sql`${table.amountMicroUsdc} > 0`)],
+  (table) => [
+    index("refunds_cluster").on(table.clusterId),
+    index("refunds_customer").on(table.customerId, table.createdAt, table.id),
+    index("refunds_supplier").on(table.supplierId, table.createdAt, table.id),
+    check("refunds_amount", sql`${table.amountMicroUsdc} > 0`),
+    check("refunds_owner", sql`num_nonnulls(${table.clusterId}, ${table.customerId}, ${table.supplierId}) = 1`),
+    check("refunds_kind", sql`(${table.kind} = 'payout') = (${table.supplierId} IS NOT NULL)`),
+  ],
 );
 
 /** Signed bytes are stored before they are sent; a new attempt is signed only when the last can't land any more. */
@@ -477,9 +576,164 @@ export const refundAttempts = pgTable(
   ],
 );
 
+/**
+ * Transactions whose fee the sponsor pays: wallets get them to sign, x402 clients have signed them already. The key is
+ * the claim: one message is sponsored, sent and counted once.
+ */
+export const sponsoredTransactions = pgTable(
+  "sponsored_transactions",
+  {
+    /** SHA-256 of the message's bytes, hex. */
+    id: text().primaryKey(),
+    purpose: text().$type<"transaction_request" | "x402">().notNull(),
+    paymentId: text("payment_id")
+      .notNull()
+      .references(() => payments.id),
+    /** As it came, without the sponsor's signature. */
+    transactionBase64: text("transaction_base64").notNull(),
+    status: text().$type<"requested" | "signed" | "refused" | "settled" | "failed">().notNull(),
+    /** With the sponsor's signature. */
+    signedBase64: text("signed_base64"),
+    /** Of the sponsor: the transaction's id on chain. */
+    signature: text().unique(),
+    lastValidBlockHeight: bigint("last_valid_block_height", { mode: "bigint" }).notNull(),
+    /** Why it was refused or failed, in a sentence. */
+    reason: text(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [index("sponsored_payment").on(table.paymentId)],
+);
+
+/** Everything that the treasury has signed, for its limits. Written by the treasury alone, never changed. */
+export const treasurySignings = pgTable(
+  "treasury_signings",
+  {
+    signature: text().primaryKey(),
+    purpose: text().$type<"refund" | "payout" | "sponsor" | "anchor">().notNull(),
+    /** Of the refund, the sponsored transaction, or the day that is anchored. */
+    reference: text().notNull(),
+    microUsdc: money("micro_usdc").notNull(),
+    lamports: bigint({ mode: "bigint" }).notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [index("treasury_signings_day").on(table.createdAt)],
+);
+
+/** One row per card payment, by the Checkout session that it came through. */
+export const cardPayments = pgTable(
+  "card_payments",
+  {
+    sessionId: text("session_id").primaryKey(),
+    paymentId: text("payment_id")
+      .notNull()
+      .unique()
+      .references(() => payments.id),
+    paymentIntent: text("payment_intent").unique(),
+    amountMinor: bigint("amount_minor", { mode: "bigint" }).notNull(),
+    currency: text().notNull(),
+    status: text().$type<"open" | "paid" | "failed">().notNull(),
+    /** Taken back so far, by refunds and disputes, in micro-USDC. */
+    reversedMicroUsdc: money("reversed_micro_usdc").notNull().default(sql`0`),
+    disputeStatus: text("dispute_status"),
+    createdAt: moment("created_at").notNull(),
+    /** When the account may spend it. */
+    availableAt: moment("available_at"),
+  },
+  (table) => [check("card_payments_reversed", sql`${table.reversedMicroUsdc} >= 0`)],
+);
+
+/** Webhook events of the card processor that were handled, each once. */
+export const cardEvents = pgTable("card_events", {
+  id: text().primaryKey(),
+  type: text().notNull(),
+  createdAt: moment("created_at").notNull(),
+});
+
+/** What is wrong now. A row is there while it is. */
+export const alarms = pgTable("alarms", {
+  name: text().primaryKey(),
+  detail: text().notNull(),
+  /** Refunds and payouts wait while it is there; rentals don't. */
+  blocksOutbound: boolean("blocks_outbound").notNull(),
+  raisedAt: moment("raised_at").notNull(),
+  seenAt: moment("seen_at").notNull(),
+});
+
+/** Every decision about an address, as evidence. */
+export const screenings = pgTable(
+  "screenings",
+  {
+    id: text().primaryKey(),
+    address: text().notNull(),
+    /** What it was asked for: refund, payout, inbound transfer, sign-in. */
+    subject: text().notNull(),
+    reference: text().notNull(),
+    allowed: boolean().notNull(),
+    /** Date of the list that was asked, ISO 8601. */
+    listDate: text("list_date").notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [unique("screenings_once").on(table.subject, table.reference, table.address, table.listDate)],
+);
+
+// --- receipts -------------------------------------------------------------------------------
+
+/** One per ended cluster. Each names the hash of the one before it in its chain, so that none can be left out later. */
+export const receipts = pgTable(
+  "receipts",
+  {
+    id: text().primaryKey(),
+    /** The account's id, or the cluster's where nobody had signed in. */
+    chain: text().notNull(),
+    sequence: integer().notNull(),
+    clusterId: text("cluster_id")
+      .notNull()
+      .unique()
+      .references(() => clusters.id),
+    /** SHA-256 of the compact JWS, hex. */
+    hash: text().notNull().unique(),
+    /** Compact JWS, EdDSA. */
+    jws: text().notNull(),
+    /** UTC date, ISO 8601: the Merkle tree that it is a leaf of. */
+    day: text().notNull(),
+    createdAt: moment("created_at").notNull(),
+  },
+  (table) => [
+    unique("receipts_chain").on(table.chain, table.sequence),
+    check("receipts_sequence", sql`${table.sequence} >= 1`),
+    index("receipts_day").on(table.day, table.id),
+  ],
+);
+
+/** The root over a day's receipts, written into a memo on chain. */
+export const receiptAnchors = pgTable("receipt_anchors", {
+  day: text().primaryKey(),
+  merkleRoot: text("merkle_root").notNull(),
+  leaves: integer().notNull(),
+  status: text().$type<"pending" | "sent" | "finalized">().notNull(),
+  signature: text(),
+  transactionBase64: text("transaction_base64"),
+  lastValidBlockHeight: bigint("last_valid_block_height", { mode: "bigint" }),
+  createdAt: moment("created_at").notNull(),
+});
+
 // --- engine ---------------------------------------------------------------------------------
 
-export const TASK_KINDS = ["cluster", "payment", "refund", "treasury", "nodes", "keys"] as const;
+export const TASK_KINDS = [
+  "cluster",
+  "payment",
+  "treasury",
+  "card",
+  "nodes",
+  "keys",
+  "audit",
+  "receipts",
+  "payouts",
+  // Only the treasury process has handlers for these.
+  "refund",
+  "sponsor",
+  "anchor",
+] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
 /**

@@ -43,7 +43,7 @@ export function charge(call: Call, policy: RateLimitClass | "graphql", caller = 
 /** RFC 6750 section 2.1. */
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i;
 
-function bearerActor(headers: Headers, scope: "none" | "holder"): Actor {
+function bearerActor(headers: Headers, scope: "none" | "holder" | "account"): Actor {
   const header = headers.get("authorization");
   if (header === null) return { kind: "anonymous" };
   const token = BEARER.exec(header)?.[1];

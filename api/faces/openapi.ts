@@ -14,7 +14,8 @@ const BODY_ERRORS: readonly ErrorCode[] = ["malformed_body", "body_too_large", "
 
 const SECURITY: Readonly<Record<Scope, readonly Json[]>> = {
   none: [],
-  holder: [{ clusterSecret: [] }],
+  holder: [{ clusterSecret: [] }, { session: [] }],
+  account: [{ session: [] }],
   node: [{ nodeSignature: [] }],
 };
 
@@ -45,6 +46,11 @@ export function openapiDocument(): Json {
           type: "http",
           scheme: "bearer",
           description: "The secret from the answer to clusters.reserve. It opens that cluster and nothing else.",
+        },
+        session: {
+          type: "http",
+          scheme: "bearer",
+          description: "The token from the answer to auth.session. It opens the account and all that is its.",
         },
         nodeSignature: {
           type: "apiKey",

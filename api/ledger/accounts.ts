@@ -9,12 +9,19 @@ export type AccountKind = (typeof accounts.$inferSelect)["kind"];
 
 /** What our token account on chain holds, as a claim: its balance is minus the USDC there. */
 export const CHAIN_ACCOUNT = "chain:usdc";
+/** What the card processor owes us, as a claim. */
+export const CARD_ACCOUNT = "card:stripe";
 export const REVENUE_ACCOUNT = "revenue:platform";
+/** Money that we had given credit for and that was taken back: forks, disputes. */
+export const LOSS_ACCOUNT = "loss:platform";
 /** USDC that reached us without saying for what. */
 export const UNALLOCATED_ACCOUNT = "unallocated:usdc";
 
-/** The cluster's money: paid, and neither spent nor sent back. */
-export const customerAccount = (clusterId: string) => `customer:${clusterId}`;
+/**
+ * Money of a payer: of an account its balance; of a cluster what was paid for it and is neither spent nor sent back;
+ * of a top-up what has come and isn't final enough for the balance.
+ */
+export const customerAccount = (ownerId: string) => `customer:${ownerId}`;
 /** Where the bill passes through; zero before and after. */
 export const escrowAccount = (clusterId: string) => `escrow:${clusterId}`;
 /** On its way back to the renter. */

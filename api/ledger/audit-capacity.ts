@@ -63,6 +63,6 @@ const RULES = [
           AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.kind = 'cluster' AND t.id = c.id)
         UNION ALL
         SELECT 'refund ' || r.id FROM refunds AS r
-        WHERE r.status <> 'finalized' AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.kind = 'refund' AND t.id = r.id)`,
+        WHERE r.status NOT IN ('finalized', 'cancelled') AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.kind = 'refund' AND t.id = r.id)`,
   ],
 ] as const;

@@ -70,7 +70,7 @@ const RULES = [
   [
     "I3 no limited account is below zero",
     sql`SELECT id || ': ' || (true_credits - true_debits - true_pending) FROM (${RECOUNTED}) AS r
-        WHERE (limited OR kind IN ('customer', 'escrow', 'refund')) AND true_credits - true_debits - true_pending < 0`,
+        WHERE (limited OR kind IN ('customer', 'escrow', 'refund', 'dispute')) AND true_credits - true_debits - true_pending < 0`,
   ],
   [
     "I5 every inbound transfer is in the ledger once, for whom it was meant",
@@ -82,7 +82,7 @@ const RULES = [
         LEFT JOIN payments AS p ON p.id = i.payment_id
         WHERE i.signature IS NULL
           OR coalesce(l.amount, 0) <> CASE i.finality WHEN 'dropped' THEN 0 ELSE i.amount_micro_usdc END
-          OR l.account IS DISTINCT FROM coalesce('customer:' || p.cluster_id, 'unallocated:usdc')`,
+          OR l.account IS DISTINCT FROM coalesce('customer:' || coalesce(p.cluster_id, p.id), 'unallocated:usdc')`,
   ],
   [
     "I5 every payment has received the sum of its transfers",
@@ -90,7 +90,7 @@ const RULES = [
         FROM payments AS p
         LEFT JOIN (SELECT payment_id, sum(amount_micro_usdc) AS amount FROM inbound_transfers
                    WHERE finality <> 'dropped' GROUP BY 1) AS s ON s.payment_id = p.id
-        WHERE p.received_micro_usdc <> coalesce(s.amount, 0)`,
+        WHERE p.rail IN ('solana_pay', 'x402') AND p.received_micro_usdc <> coalesce(s.amount, 0)`,
   ],
   [
     "I6 escrow is empty",
@@ -104,7 +104,7 @@ const RULES = [
         FROM refunds AS f
         FULL JOIN (SELECT * FROM (${RECOUNTED}) AS a WHERE kind = 'refund') AS r ON r.id = 'refund:' || f.id
         WHERE coalesce(r.true_credits - r.true_debits, 0)
-          <> CASE WHEN f.id IS NULL OR f.status = 'finalized' THEN 0 ELSE f.amount_micro_usdc END`,
+          <> CASE WHEN f.id IS NULL OR f.status IN ('finalized', 'cancelled') THEN 0 ELSE f.amount_micro_usdc END`,
   ],
   [
     "I6 a payment's hold is where the payment is",
@@ -113,24 +113,24 @@ const RULES = [
         FROM payments AS p
         LEFT JOIN transfers AS f ON f.pending_id = p.hold_transfer_id AND f.kind = 'fund'
         LEFT JOIN transfers AS r ON r.pending_id = p.hold_transfer_id AND r.kind IN ('post', 'void')
-        WHERE (p.status IN ('pending', 'detected') AND (f.id IS NOT NULL OR r.id IS NOT NULL))
+        WHERE p.purpose <> 'topup' AND ((p.status IN ('pending', 'detected') AND (f.id IS NOT NULL OR r.id IS NOT NULL))
           OR (p.status = 'settled' AND f.id IS NULL)
-          OR (p.status = 'expired' AND r.kind IS DISTINCT FROM 'void')`,
+          OR (p.status = 'expired' AND r.kind IS DISTINCT FROM 'void'))`,
   ],
   [
     "I6 an ended cluster has a bill and no open hold",
     sql`SELECT c.id || ' (' || c.status || '): ' || CASE WHEN c.bill IS NULL THEN 'no bill' ELSE 'open hold' END
         FROM clusters AS c
         WHERE c.status IN ('stopping', 'stopped', 'expired', 'failed') AND (c.bill IS NULL OR EXISTS (
-          SELECT 1 FROM transfers AS h WHERE h.kind = 'pending' AND h.debit_account = 'customer:' || c.id
+          SELECT 1 FROM transfers AS h WHERE h.kind = 'pending' AND h.credit_account = 'escrow:' || c.id
             AND NOT EXISTS (SELECT 1 FROM transfers AS r WHERE r.pending_id = h.id AND r.kind IN ('post', 'void'))))`,
   ],
   [
     "I6 what an ended cluster was charged is what its bill says",
     sql`SELECT c.id || ': bill ' || (c.bill->'charged'->>'amount') || ', ledger ' || coalesce(s.amount, 0)
         FROM clusters AS c
-        LEFT JOIN (SELECT debit_account, sum(amount_micro_usdc) AS amount FROM transfers
-                   WHERE kind = 'post' GROUP BY 1) AS s ON s.debit_account = 'customer:' || c.id
+        LEFT JOIN (SELECT credit_account, sum(amount_micro_usdc) AS amount FROM transfers
+                   WHERE kind = 'post' GROUP BY 1) AS s ON s.credit_account = 'escrow:' || c.id
         WHERE c.bill IS NOT NULL
           AND (c.bill->'charged'->>'amount')::numeric * 1000000 <> coalesce(s.amount, 0)`,
   ],

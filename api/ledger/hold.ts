@@ -7,6 +7,8 @@ import { ledgerCall } from "./errors.ts";
 
 export interface HoldInput {
   readonly clusterId: string;
+  /** Whose money: the cluster's own, or the account's balance. */
+  readonly ownerId: string;
   readonly amountMicroUsdc: bigint;
   /** When whoever made it will give it up if it isn't funded. */
   readonly timeoutMs: number;
@@ -14,13 +16,13 @@ export interface HoldInput {
   readonly reference: string;
 }
 
-/** Declares a hold of the cluster's money for its bill. It binds nothing before it is funded. */
+/** Declares a hold for the cluster's bill. It binds nothing before it is funded. */
 export async function hold(ctx: Context, tx: Transaction, input: HoldInput): Promise<Id<"transfer">> {
   const id = newId(ctx, "transfer");
-  const { clusterId, amountMicroUsdc, timeoutMs, reference } = input;
+  const { clusterId, ownerId, amountMicroUsdc, timeoutMs, reference } = input;
   await ledgerCall(
     tx.execute(
-      sql`SELECT ledger_hold(${id}, ${customerAccount(clusterId)}, ${escrowAccount(clusterId)},
+      sql`SELECT ledger_hold(${id}, ${customerAccount(ownerId)}, ${escrowAccount(clusterId)},
                              ${amountMicroUsdc}::bigint, ${timeoutMs}::bigint, 'hold', ${reference},
                              ${ctx.clock.nowMs()}::bigint)`,
     ),

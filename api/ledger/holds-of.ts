@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { type Executor, rows } from "../db/database.ts";
-import { customerAccount } from "./accounts.ts";
+import { escrowAccount } from "./accounts.ts";
 
 export interface OpenHold {
   readonly id: string;
@@ -8,14 +8,14 @@ export interface OpenHold {
   readonly funded: boolean;
 }
 
-/** The cluster's holds that are neither posted nor voided, oldest first. */
+/** The holds for the cluster's bill, of whoever's money, that are neither posted nor voided, oldest first. */
 export async function openHoldsOf(executor: Executor, clusterId: string): Promise<OpenHold[]> {
   const found = await rows<{ id: string; amount: string; funded: boolean }>(
     executor,
     sql`SELECT hold.id, hold.amount_micro_usdc::text AS amount,
                EXISTS (SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind = 'fund') AS funded
         FROM transfers AS hold
-        WHERE hold.kind = 'pending' AND hold.debit_account = ${customerAccount(clusterId)}
+        WHERE hold.kind = 'pending' AND hold.credit_account = ${escrowAccount(clusterId)}
           AND NOT EXISTS (SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void'))
         ORDER BY hold.created_at, hold.id`,
   );

@@ -9,6 +9,7 @@ import {
   eventSchema,
   outputSchema,
 } from "../resources/cluster.ts";
+import { RAILS } from "../resources/payment.ts";
 import { QUOTE_TOKEN_LENGTH_MAX } from "./market.ts";
 
 const ENV_ENTRIES_MAX = 100;
@@ -51,7 +52,16 @@ export const clustersReserve = defineOperation({
     name: z.string().min(1).max(100).optional(),
     metadata: metadata.default({}),
     client_reference: z.string().min(1).max(200).optional(),
-    payment: z.strictObject({ rail: z.enum(["solana_pay"]) }).default({ rail: "solana_pay" }),
+    payment: z
+      .strictObject({
+        rail: z.enum(RAILS).describe("`balance` needs an account; a card only tops up a balance."),
+        x402_payload: z
+          .string()
+          .max(16_384)
+          .optional()
+          .describe("x402 PaymentPayload in base64; on REST the PAYMENT-SIGNATURE header."),
+      })
+      .default({ rail: "solana_pay" }),
     refund_address: solanaAddress
       .optional()
       .describe("Wallet that gets unused money back on chain. Without it the rest stays credit of the cluster."),
@@ -65,6 +75,12 @@ export const clustersReserve = defineOperation({
     "capacity_gone",
     "address_invalid",
     "rail_unavailable",
+    "payment_required",
+    "payment_invalid",
+    "payment_failed",
+    "insufficient_balance",
+    "account_frozen",
+    "credential_invalid",
     "holds_exceeded",
     "idempotency_key_missing",
     "idempotency_key_invalid",

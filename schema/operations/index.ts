@@ -1,4 +1,5 @@
 /** The registry: every operation that Volley offers, on every face. */
+import * as accounts from "./accounts.ts";
 import * as clusters from "./clusters.ts";
 import * as market from "./market.ts";
 import * as nodes from "./nodes.ts";
@@ -21,6 +22,10 @@ export const OPERATIONS = {
   "payments.get": payments.paymentsGet,
   "refunds.create": payments.refundsCreate,
   "refunds.get": payments.refundsGet,
+  "auth.challenge": accounts.authChallenge,
+  "auth.session": accounts.authSession,
+  "auth.end": accounts.authEnd,
+  "account.get": accounts.accountGet,
   "nodes.enrol": nodes.nodesEnrol,
   "nodes.get": nodes.nodesGet,
   "nodes.heartbeat": nodes.nodesHeartbeat,

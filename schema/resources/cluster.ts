@@ -2,7 +2,7 @@ import { z } from "zod";
 import { idOutput } from "../ids.ts";
 import { moneySchema } from "../money.ts";
 import { timestampSchema } from "../time.ts";
-import { paymentSchema } from "./payment.ts";
+import { paymentSchema, REFUND_STATUSES } from "./payment.ts";
 
 export const CLUSTER_STATUSES = [
   "awaiting_payment",
@@ -48,10 +48,10 @@ export const billSchema = z
     paid: moneySchema,
     refund: z
       .object({
-        id: z.string().nullable().describe("Null while the rest is credit of this cluster."),
+        id: z.string().nullable().describe("Null when nothing is sent on chain."),
         amount: moneySchema,
-        to: z.string().describe('A Solana address, or "credit".'),
-        status: z.enum(["credited", "pending", "sent", "finalized"]),
+        to: z.string().describe('A Solana address, "balance" of the account, or "credit" of this cluster.'),
+        status: z.enum(["credited", ...REFUND_STATUSES]),
         signature: z.string().nullable(),
       })
       .meta({ id: "BillRefund" }),

@@ -8,9 +8,15 @@ const USDC_DECIMALS = 6;
 
 export type PayWithOptions = Pick<PayTransferRequestOptions, "signer" | "rpcUrl">;
 
+function requestOf(payment: Payment): NonNullable<Payment["solanaPay"]> {
+  if (payment.solanaPay !== null) return payment.solanaPay;
+  const message = `Payment ${payment.id} is paid by ${payment.rail}, not by a wallet.`;
+  throw new SolanaPaymentError("request_unsupported", message);
+}
+
 /** The URL is what gets paid, so it must ask for what the payment shows. */
 function requireSame(payment: Payment): void {
-  const { url, recipient, splToken, reference } = payment.solanaPay;
+  const { url, recipient, splToken, reference } = requestOf(payment);
   const request = parseTransferRequest(url);
   const isSame =
     request.recipient === recipient &&
@@ -35,7 +41,7 @@ function requireSame(payment: Payment): void {
 export function payWith(options: PayWithOptions): Pay & { readonly refundAddress: string } {
   const pay = async (payment: Payment, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<string> => {
     requireSame(payment);
-    return payTransferRequest({ ...options, url: payment.solanaPay.url, signal });
+    return payTransferRequest({ ...options, url: requestOf(payment).url, signal });
   };
   return Object.assign(pay, { refundAddress: options.signer.address });
 }

@@ -61,7 +61,7 @@ describe("a reservation", () => {
       bill: null,
     });
     expect(cluster.secret).toMatch(/^vly_cl_[A-Za-z0-9_-]{43}$/);
-    expect(cluster.payment.solana_pay.url).toMatch(/[?&]amount=7\.56(&|$)/);
+    expect(cluster.payment.solana_pay?.url).toMatch(/[?&]amount=7\.56(&|$)/);
     expect(await world.free(nodeId)).toBe(4);
     expect((await world.leases(cluster)).map((lease) => lease.slots)).toEqual([
       [0, 1],

@@ -1,4 +1,5 @@
 /** Rentals over a real database: simulated machines, payments written down as the watcher would, a clock of its own. */
+
 import { randomBytes } from "node:crypto";
 import { getBase58Decoder } from "@solana/kit";
 import { type Cluster, type Id, makeId } from "@volley/schema";
@@ -22,6 +23,7 @@ import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import { type SimulatedFaults, simulatedSupplier } from "../../api/supply/simulated-supplier.ts";
 import { createTestDatabase } from "../harness/database.ts";
 import { bearer, contextAs, system, TEST_SETTINGS, type TestServices, testServices } from "../harness/services.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import { newKey } from "../supply/machine.ts";
 
 export const RATE_MICRO_USDC = 3_600_000n;
@@ -151,7 +153,7 @@ export async function newWorld(
       { finality = "finalized", landedMs }: { finality?: "confirmed" | "finalized"; landedMs?: number } = {},
     ) {
       const amountMicroUsdc = microUsdc ?? micro(payment.amount.amount);
-      const { reference } = payment.solana_pay;
+      const { reference } = solanaPayOf(payment);
       await recordInbound(system(services), {
         signature: `signature-${++signatures}`,
         slot: BigInt(signatures),

@@ -51,6 +51,8 @@ function inputOf(id: OperationId, objects: Objects): Input {
     "payments.get": { id: objects.payment },
     "refunds.create": { cluster_id: objects.cluster, to: app.payer.address },
     "refunds.get": { id: objects.refund },
+    "auth.end": {},
+    "account.get": {},
     "nodes.heartbeat": { id: objects.node, leases: [] },
     "nodes.assignments": { id: objects.node },
     "nodes.report": { id: objects.node },

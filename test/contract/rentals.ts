@@ -1,4 +1,5 @@
 /** What every contract test needs of a rental, through whichever face. */
+
 import { randomUUID } from "node:crypto";
 import {
   type Cluster,
@@ -13,6 +14,7 @@ import { payTransferRequest } from "@volley/sdk/solana";
 import { expect } from "vitest";
 import type { TestApp } from "../harness/app.ts";
 import { until } from "../harness/services.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import type { CallOptions, Face, Input } from "./faces.ts";
 
 const READY_WITHIN_MS = 60_000;
@@ -81,7 +83,7 @@ export async function untilStatus(face: Face, { cluster, secret }: Held, status:
 /** A cluster that runs, paid for on chain. */
 export async function rent(app: TestApp, face: Face, more: Input = {}): Promise<Held> {
   const held = await reserve(face, more);
-  await pay(app, held.cluster.payment.solana_pay.url);
+  await pay(app, solanaPayOf(held.cluster.payment).url);
   await untilStatus(face, held, "running");
   return held;
 }

@@ -1,10 +1,12 @@
 /** The contract, as every face of every runtime has to keep it. One matrix; the faces and the server are given. */
+
 import { type Cluster, OPERATIONS } from "@volley/schema";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemContext } from "../../api/context.ts";
 import { createQuote } from "../../api/market/create-quote.ts";
 import type { TestApp } from "../harness/app.ts";
 import { until } from "../harness/services.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import { type Face, graphqlFace, type Input, restFace, sdkFace } from "./faces.ts";
 import { fail, freshKey, pay, quoteFor, rent, reserve, succeed, untilStatus } from "./rentals.ts";
 
@@ -214,13 +216,13 @@ export function contractSuite(start: () => Promise<TestApp>): void {
     const paymentOf = async ({ cluster, secret }: { cluster: Cluster; secret: string }) =>
       succeed(face, "payments.get", { id: cluster.payment.id }, { secret });
     const priced = (url: string, amount: string) => url.replace(/amount=[0-9.]+/, `amount=${amount}`);
-    await pay(app, priced(under.cluster.payment.solana_pay.url, "0.5"));
-    await pay(app, priced(over.cluster.payment.solana_pay.url, "100"));
+    await pay(app, priced(solanaPayOf(under.cluster.payment).url, "0.5"));
+    await pay(app, priced(solanaPayOf(over.cluster.payment).url, "100"));
     await until("the partial payment is seen", async () => (await paymentOf(under)).received.amount === "0.500000");
     const partly = await paymentOf(under);
     expect(partly.notices.map((notice) => notice.code)).toEqual(["underpaid"]);
     expect(partly.status).toBe("detected");
-    await pay(app, priced(under.cluster.payment.solana_pay.url, partly.missing.amount));
+    await pay(app, priced(solanaPayOf(under.cluster.payment).url, partly.missing.amount));
     const settled = await untilStatus(face, under, "running");
     expect(settled.payment.status).toBe("settled");
     const rich = await untilStatus(face, over, "running");

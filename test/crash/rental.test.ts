@@ -79,7 +79,7 @@ describe("a server that is killed", () => {
       await server.killAndStart();
       expect((await look(handle)).status).toBe("awaiting_payment");
 
-      await server.pay(handle.data.payment.solanaPay.url);
+      await server.pay(handle.data.payment.solanaPay?.url ?? "");
       await server.killAndStart();
       await untilStatus(handle, "provisioning", "running");
       await server.killAndStart();
@@ -124,7 +124,7 @@ describe("a server that is killed", () => {
       expect((await reserve(quote, payer, key)).secret).toBe(handle.secret);
 
       // Sent, and perhaps not confirmed yet.
-      const paying = server.pay(handle.data.payment.solanaPay.url).catch(() => undefined);
+      const paying = server.pay(handle.data.payment.solanaPay?.url ?? "").catch(() => undefined);
       await delay(150);
       await server.kill();
       await paying;
@@ -133,7 +133,7 @@ describe("a server that is killed", () => {
         const cluster = await look(handle);
         if (cluster.status !== "awaiting_payment") return cluster;
         const spent = before - (await server.payerMicroUsdc());
-        if (spent === 0n) await server.pay(handle.data.payment.solanaPay.url);
+        if (spent === 0n) await server.pay(handle.data.payment.solanaPay?.url ?? "");
         return null;
       });
       expect(["provisioning", "running"]).toContain(seen.status);
@@ -159,7 +159,7 @@ describe("a server that is killed", () => {
     async () => {
       const payer = await server.payerAddress();
       const handle = await reserve(await quoteTwoNodes(), payer, randomUUID());
-      await server.pay(handle.data.payment.solanaPay.url);
+      await server.pay(handle.data.payment.solanaPay?.url ?? "");
       await untilStatus(handle, "running");
       const idempotencyKey = randomUUID();
       const command = `for i in $(seq ${LINES}); do echo line $i; sleep 1; done`;

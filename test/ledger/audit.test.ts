@@ -126,8 +126,8 @@ const inDatabase: [string, (paid: Reservation, unpaid: Reservation) => string, s
   ],
   [
     "a refund that holds less than its amount",
-    (of) => `INSERT INTO refunds (id, cluster_id, to_address, amount_micro_usdc, status, created_at)
-             VALUES ('rfd_x', '${of.clusterId}', 'x', 1, 'pending', 1)`,
+    (of) => `INSERT INTO refunds (id, kind, cluster_id, to_address, amount_micro_usdc, status, not_before, created_at)
+             VALUES ('rfd_x', 'refund', '${of.clusterId}', 'x', 1, 'pending', 1, 1)`,
     "I6 a refund holds its amount until it is final, and nothing after",
   ],
   [

@@ -64,7 +64,9 @@ const withdraw = (clusterId: string, amountMicroUsdc: bigint) =>
     }),
   );
 const declare = (clusterId: string, amountMicroUsdc: bigint) =>
-  inTransaction((tx) => hold(world.ctx, tx, { clusterId, amountMicroUsdc, timeoutMs: 1, reference: name() }));
+  inTransaction((tx) =>
+    hold(world.ctx, tx, { clusterId, ownerId: clusterId, amountMicroUsdc, timeoutMs: 1, reference: name() }),
+  );
 
 describe("a hold", () => {
   test("has typed refusals", async () => {

@@ -42,6 +42,7 @@ async function extending(): Promise<{ reservation: Reservation; extension: Reser
   await world.db.transaction(async (tx) => {
     const holdTransferId = await hold(world.ctx, tx, {
       clusterId: reservation.clusterId,
+      ownerId: reservation.clusterId,
       amountMicroUsdc: EXTENSION,
       timeoutMs: extension.expiresAtMs,
       reference: extension.paymentId,

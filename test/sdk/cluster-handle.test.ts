@@ -56,7 +56,7 @@ describe("reserving", () => {
     const paid: Payment[] = [];
     const pay: Pay = Object.assign(async (payment: Payment) => paid.push(payment), { refundAddress: "payer" });
     const handle = await clusters.reserve({ quote, pay, name: "n" });
-    expect(paid[0]?.solanaPay.url).toBe("solana:x");
+    expect(paid[0]?.solanaPay?.url).toBe("solana:x");
     expect(api.seen[0]?.body).toEqual({ quote_token: "t", refund_address: "payer", name: "n" });
     expect(handle.id).toBe("cl_1");
   });

@@ -220,7 +220,7 @@ describe("paying a payment", () => {
     const pay = payWith({ signer, rpcUrl: server.rpcUrl });
     const due = await payment();
     expect(await pay(due, {})).toMatch(/^[1-9A-HJ-NP-Za-km-z]{64,88}$/);
-    expect(await balanceOf(due.solanaPay.recipient as Address)).toBe(1_000_000n + 1n);
+    expect(await balanceOf(due.solanaPay?.recipient as Address)).toBe(1_000_000n + 1n);
     expect(pay.refundAddress).toBe(signer.address);
   });
 

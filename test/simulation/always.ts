@@ -27,12 +27,12 @@ const RULES: Readonly<Record<string, string>> = {
     )
     SELECT id || ' has ' || credits_posted || ' - ' || debits_posted || ', held ' || debits_pending
     FROM accounts LEFT JOIN moved ON moved.account = id LEFT JOIN held ON held.account = id
-    WHERE kind NOT IN ('chain', 'revenue', 'unallocated') AND (
+    WHERE kind NOT IN ('chain', 'card', 'revenue', 'unallocated', 'loss') AND (
       credits_posted <> coalesce(credits, 0) OR debits_posted <> coalesce(debits, 0)
       OR debits_pending <> coalesce(amount, 0))`,
   "all money sums to zero": `
     SELECT 'sum ' || sum(balance) FROM (
-      SELECT CASE WHEN kind IN ('chain', 'revenue', 'unallocated') THEN (
+      SELECT CASE WHEN kind IN ('chain', 'card', 'revenue', 'unallocated', 'loss') THEN (
           SELECT coalesce(sum(CASE WHEN credit_account = accounts.id THEN amount_micro_usdc
                                    ELSE -amount_micro_usdc END), 0)
           FROM transfers WHERE transfers.kind IN ('posted', 'post') AND accounts.id IN (credit_account, debit_account)
@@ -96,7 +96,7 @@ const RULES: Readonly<Record<string, string>> = {
       SELECT 'cluster' AS kind, id FROM clusters WHERE status IN ('awaiting_payment', 'provisioning', 'running', 'stopping')
       UNION SELECT 'cluster', cluster_id FROM leases WHERE desired = 'stopped' AND released_at IS NULL
       UNION ALL SELECT 'payment', id FROM payments WHERE status IN ('pending', 'detected')
-      UNION ALL SELECT 'refund', id FROM refunds WHERE status <> 'finalized'
+      UNION ALL SELECT 'refund', id FROM refunds WHERE status NOT IN ('finalized', 'cancelled')
     ) AS unfinished WHERE NOT EXISTS (
       SELECT 1 FROM tasks WHERE tasks.kind = unfinished.kind AND tasks.id = unfinished.id)`,
   "events are numbered without gaps, and none is told twice": `

@@ -1,9 +1,11 @@
 /** One renter and one rental, from quote to the last refund, with a temper drawn from the seed. */
+
 import { isDeepStrictEqual } from "node:util";
 import { parseUsdc } from "@volley/schema/money";
 import type { Cluster, ClusterExtension } from "@volley/schema/resources/cluster";
 import type { Quote } from "@volley/schema/resources/market";
 import type { Payment, Refund } from "@volley/schema/resources/payment";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import { ApiProblem, Client, GaveUp } from "./client.ts";
 import { GPUS } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
@@ -179,7 +181,7 @@ export class Renter {
     const payment = this.cluster?.payment;
     if (payment === undefined || paying === "never") return;
     const due = parseUsdc(payment.amount.amount);
-    const { reference } = payment.solana_pay;
+    const { reference } = solanaPayOf(payment);
     const some = (): bigint => 1n + BigInt(Math.floor(this.#random.fraction() * Number(due - 1n)));
     await this.#sleepSeconds(0, 10);
     switch (paying) {
@@ -237,7 +239,7 @@ export class Renter {
   /** One transfer that names two payments of Volley's: it counts for the first. */
   #payBesides(due: bigint, reference: string): void {
     const other = this.#world.renters.find((renter) => renter !== this && renter.cluster !== null);
-    const foreign = other?.cluster?.payment.solana_pay.reference;
+    const foreign = other?.cluster?.payment.solana_pay?.reference;
     const references = foreign === undefined ? [reference] : [reference, foreign];
     const { signature } = this.wallet.pay([{ amountMicroUsdc: due, references }]);
     this.sent.push({ signature, reference, amountMicroUsdc: due });
@@ -283,7 +285,7 @@ export class Renter {
       const payment: Payment | null = extension.payment;
       if (payment === null || !pays) return;
       await this.#sleepSeconds(0, 10);
-      this.#send(parseUsdc(payment.missing.amount), payment.solana_pay.reference);
+      this.#send(parseUsdc(payment.missing.amount), solanaPayOf(payment).reference);
     } catch (error) {
       // The cluster may have ended in the meantime.
       if (!(error instanceof ApiProblem) && !(error instanceof GaveUp)) throw error;

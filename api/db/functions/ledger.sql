@@ -4,12 +4,12 @@
 
 -- Accounts of these kinds are only ever summed from transfers, so that no row is hot.
 CREATE OR REPLACE FUNCTION ledger_is_summed(account_kind text) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$ SELECT account_kind IN ('chain', 'revenue', 'unallocated') $$;
+LANGUAGE sql IMMUTABLE AS $$ SELECT account_kind IN ('chain', 'card', 'revenue', 'unallocated', 'loss') $$;
 
 CREATE OR REPLACE FUNCTION ledger_open(account_id text, account_kind text, now_ms bigint) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO accounts (id, kind, limited, created_at)
-  VALUES (account_id, account_kind, account_kind IN ('customer', 'escrow', 'refund'), now_ms)
+  VALUES (account_id, account_kind, account_kind IN ('customer', 'escrow', 'refund', 'dispute'), now_ms)
   ON CONFLICT (id) DO NOTHING
 $$;
 

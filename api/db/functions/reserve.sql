@@ -2,7 +2,8 @@
 -- of the gang, hold, payment, event and the tasks that follow. All or nothing: any fault raises.
 -- A repeated request gets its answer whatever has become of the quote since, so the key is looked at first.
 -- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded,
--- VR004 quote_expired.
+-- VR004 quote_expired, VR005 session_unknown, VR006 account_frozen (DETAIL: why). A balance that is too low breaks the
+-- ledger's constraint accounts_not_negative.
 CREATE OR REPLACE FUNCTION reserve_cluster(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   now_ms bigint := (request->>'now_ms')::bigint;
@@ -12,6 +13,10 @@ DECLARE
   new_cluster_id text := cluster->>'id';
   holds_max integer := (request->>'holds_max')::integer;
   stored idempotency_keys;
+  payer customers;
+  -- From a balance it is paid at once, or all of this fails.
+  paid boolean := request->'payment'->>'rail' = 'balance';
+  holder text := 'customer:' || (request->'cluster'->>'id');
   claim record;
   short text[];
   lease record;
@@ -32,17 +37,26 @@ BEGIN
     RETURN jsonb_build_object('outcome', 'replayed', 'response', stored.response);
   END IF;
 
+  IF request->>'session_hash' IS NOT NULL THEN
+    SELECT customers.* INTO payer FROM sessions JOIN customers ON customers.id = sessions.customer_id
+    WHERE sessions.token_hash = request->>'session_hash' AND sessions.expires_at > now_ms;
+    IF NOT FOUND THEN RAISE EXCEPTION 'session_unknown' USING ERRCODE = 'VR005'; END IF;
+    IF payer.frozen_at IS NOT NULL THEN
+      RAISE EXCEPTION 'account_frozen' USING ERRCODE = 'VR006', DETAIL = coalesce(payer.frozen_reason, '');
+    END IF;
+  END IF;
+
   INSERT INTO clusters
-    (id, secret_hash, caller_hash, status, quote_id, quote, gpu, gpus_per_node, duration_seconds, fee_bps,
+    (id, secret_hash, customer_id, caller_hash, status, quote_id, quote, gpu, gpus_per_node, duration_seconds, fee_bps,
      total_micro_usdc, image, startup_script, env, name, metadata, client_reference, refund_address, master_port,
-     created_at, event_sequence)
+     created_at, paid_at, event_sequence)
   VALUES
-    (new_cluster_id, cluster->>'secret_hash', cluster->>'caller_hash', 'awaiting_payment', cluster->>'quote_id',
+    (new_cluster_id, cluster->>'secret_hash', payer.id, cluster->>'caller_hash', CASE WHEN paid THEN 'provisioning' ELSE 'awaiting_payment' END, cluster->>'quote_id',
      cluster->'quote', cluster->>'gpu', (cluster->>'gpus_per_node')::integer,
      (cluster->>'duration_seconds')::integer, (cluster->>'fee_bps')::integer,
      (cluster->>'total_micro_usdc')::bigint, cluster->>'image', cluster->>'startup_script', cluster->'env',
      cluster->>'name', cluster->'metadata', cluster->>'client_reference', cluster->>'refund_address',
-     (cluster->>'master_port')::integer, now_ms, 1)
+     (cluster->>'master_port')::integer, now_ms, CASE WHEN paid THEN now_ms END, 1)
   ON CONFLICT (quote_id) DO NOTHING;
   IF NOT FOUND THEN
     -- The same request, repeated from another network address, finds its record through the cluster that it made.
@@ -102,23 +116,35 @@ BEGIN
     INSERT INTO lease_slots (node_id, slot, lease_id) SELECT lease.node_id, unnest(chosen), lease.id;
   END LOOP;
 
+  IF paid THEN holder := 'customer:' || payer.id; END IF;
   PERFORM ledger_open('customer:' || new_cluster_id, 'customer', now_ms);
+  PERFORM ledger_open(holder, 'customer', now_ms);
   PERFORM ledger_open('escrow:' || new_cluster_id, 'escrow', now_ms);
-  PERFORM ledger_hold(payment->>'hold_transfer_id', 'customer:' || new_cluster_id, 'escrow:' || new_cluster_id,
+  PERFORM ledger_hold(payment->>'hold_transfer_id', holder, 'escrow:' || new_cluster_id,
     (payment->>'amount_micro_usdc')::bigint, (payment->>'expires_at')::bigint, 'hold', payment->>'id', now_ms);
   INSERT INTO payments
-    (id, cluster_id, purpose, rail, status, amount_micro_usdc, hold_transfer_id, recipient, mint, reference,
-     commitment, expires_at, created_at)
+    (id, cluster_id, customer_id, purpose, rail, status, amount_micro_usdc, received_micro_usdc, hold_transfer_id,
+     recipient, mint, reference, commitment, expires_at, created_at, settled_at)
   VALUES
-    (payment->>'id', new_cluster_id, 'reserve', payment->>'rail', 'pending', (payment->>'amount_micro_usdc')::bigint,
+    (payment->>'id', new_cluster_id, payer.id, 'reserve', payment->>'rail', CASE WHEN paid THEN 'settled' ELSE 'pending' END,
+     (payment->>'amount_micro_usdc')::bigint,
+     CASE WHEN paid THEN (payment->>'amount_micro_usdc')::bigint ELSE 0 END,
      payment->>'hold_transfer_id', payment->>'recipient', payment->>'mint', payment->>'reference',
-     payment->>'commitment', (payment->>'expires_at')::bigint, now_ms);
+     payment->>'commitment', (payment->>'expires_at')::bigint, now_ms,
+     CASE WHEN paid THEN now_ms END);
 
   INSERT INTO events (cluster_id, sequence, id, type, data, created_at)
   VALUES (new_cluster_id, 1, request->>'event_id', 'cluster.reserved', request->'event_data', now_ms);
-  INSERT INTO tasks (kind, id, due_at) VALUES
-    ('cluster', new_cluster_id, (payment->>'expires_at')::bigint),
-    ('payment', payment->>'id', now_ms);
+  IF paid THEN
+    PERFORM ledger_fund(payment->>'fund_transfer_id', payment->>'hold_transfer_id', now_ms);
+    PERFORM append_event(new_cluster_id, request->>'paid_event_id', 'cluster.paid',
+      jsonb_build_object('payment_id', payment->>'id'), now_ms);
+    INSERT INTO tasks (kind, id, due_at) VALUES ('cluster', new_cluster_id, now_ms);
+  ELSE
+    INSERT INTO tasks (kind, id, due_at) VALUES
+      ('cluster', new_cluster_id, (payment->>'expires_at')::bigint),
+      ('payment', payment->>'id', now_ms);
+  END IF;
   RETURN jsonb_build_object('outcome', 'reserved');
 END $$;
 

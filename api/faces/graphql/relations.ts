@@ -117,8 +117,8 @@ const loadNode = (context: GraphContext, id: string) =>
   context.load("ClusterNode.node", "nodes", context.domain.loaders.nodes, id);
 const loadSupplier = (context: GraphContext, id: string) =>
   context.load("Node.supplier", "suppliers", context.domain.loaders.suppliers, id);
-const loadCluster = (context: GraphContext, id: string) =>
-  context.load("Payment.cluster", "clusters", context.domain.loaders.clusters, id);
+const loadCluster = (context: GraphContext, id: string | null) =>
+  id === null ? null : context.load("Payment.cluster", "clusters", context.domain.loaders.clusters, id);
 
 function clusterEvents(
   { id }: Cluster,

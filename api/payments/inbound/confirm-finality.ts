@@ -77,7 +77,7 @@ async function confirmOne(
 async function referenceOf(ctx: Context, paymentId: string | null): Promise<Set<string>> {
   if (paymentId === null) return new Set();
   const found = await ctx.db.select({ reference: payments.reference }).from(payments).where(eq(payments.id, paymentId));
-  return new Set(found.map((payment) => payment.reference));
+  return new Set(found.flatMap((payment) => payment.reference ?? []));
 }
 
 async function noteMissing(ctx: Context, row: InboundRow, finalizedSlot: bigint): Promise<void> {

@@ -9,8 +9,8 @@ import { appendEvent } from "../../events/append.ts";
 import {
   CHAIN_ACCOUNT,
   customerAccount,
+  LOSS_ACCOUNT,
   openAccount,
-  REVENUE_ACCOUNT,
   UNALLOCATED_ACCOUNT,
 } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
@@ -21,7 +21,7 @@ import { smaller } from "../../ledger/smaller.ts";
 import { refundRest } from "../refunds/refund-rest.ts";
 import { returnToCredit } from "../refunds/return-to-credit.ts";
 import { updateBillRefund } from "../refunds/update-bill-refund.ts";
-import type { PaymentRow } from "../to-payment-resource.ts";
+import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
 
 /**
@@ -44,7 +44,13 @@ export async function dropInbound(ctx: Context, row: InboundRow): Promise<void> 
       await reverse(ctx, tx, UNALLOCATED_ACCOUNT, row.amountMicroUsdc, reference);
       return null;
     }
-    return await dropFromPayment(ctx, tx, payment, row, reference);
+    await tx
+      .update(payments)
+      .set({ receivedMicroUsdc: payment.receivedMicroUsdc - row.amountMicroUsdc })
+      .where(eq(payments.id, payment.id));
+    if (isForCluster(payment)) return await dropFromCluster(ctx, tx, payment, row, reference);
+    await dropFromTopup(ctx, tx, payment, row.amountMicroUsdc, reference);
+    return null;
   });
   ctx.metrics.count("volley_chain_dropped_transfers_total");
   ctx.logger.error("a confirmed transfer vanished from the chain and was reversed", {
@@ -58,21 +64,41 @@ export async function dropInbound(ctx: Context, row: InboundRow): Promise<void> 
 async function lockPayment(tx: Transaction, id: string | null): Promise<PaymentRow | null> {
   if (id === null) return null;
   const [found] = await tx.select({ clusterId: payments.clusterId }).from(payments).where(eq(payments.id, id));
-  if (found !== undefined) await lockCluster(tx, found.clusterId);
+  if (found !== undefined && found.clusterId !== null) await lockCluster(tx, found.clusterId);
   const [payment] = await tx.select().from(payments).where(eq(payments.id, id)).for("no key update");
   return payment ?? null;
 }
 
-async function dropFromPayment(
+/** What was not spent comes out of the payment's own account or the balance; the rest is the platform's loss. */
+async function dropFromTopup(
   ctx: Context,
   tx: Transaction,
   payment: PaymentRow,
+  amountMicroUsdc: bigint,
+  reference: string,
+): Promise<void> {
+  let lost = amountMicroUsdc;
+  for (const owner of [payment.id, payment.customerId ?? ""]) {
+    const account = customerAccount(owner);
+    const recovered = smaller(lost, (await balanceOf(tx, account)).availableMicroUsdc);
+    await reverse(ctx, tx, account, recovered, reference);
+    lost -= recovered;
+  }
+  await reverse(ctx, tx, LOSS_ACCOUNT, lost, reference);
+  if (payment.status === "settled") {
+    await tx.update(payments).set({ status: "detected", settledAt: null }).where(eq(payments.id, payment.id));
+  }
+}
+
+async function dropFromCluster(
+  ctx: Context,
+  tx: Transaction,
+  payment: ClusterPaymentRow,
   row: InboundRow,
   reference: string,
 ): Promise<{ clusterId: string; nodeIds: string[] } | null> {
   const { clusterId } = payment;
   const receivedMicroUsdc = payment.receivedMicroUsdc - row.amountMicroUsdc;
-  await tx.update(payments).set({ receivedMicroUsdc }).where(eq(payments.id, payment.id));
   await appendEvent(ctx, tx, clusterId, "payment.rejected", {
     payment_id: payment.id,
     signature: row.signature,
@@ -94,7 +120,7 @@ async function dropFromPayment(
   if ((await available()) < row.amountMicroUsdc) await takeBackRefunds(ctx, tx, clusterId);
   const recovered = smaller(await available(), row.amountMicroUsdc);
   await reverse(ctx, tx, customerAccount(clusterId), recovered, reference);
-  await reverse(ctx, tx, REVENUE_ACCOUNT, row.amountMicroUsdc - recovered, reference);
+  await reverse(ctx, tx, LOSS_ACCOUNT, row.amountMicroUsdc - recovered, reference);
   if (unpaid && running) {
     // Metering that ends where it began: nothing is charged for what wasn't paid.
     const meteredUntilMs = cluster.readyAt ?? ctx.clock.nowMs();
@@ -125,7 +151,7 @@ async function refundAgain(ctx: Context, tx: Transaction, clusterId: string): Pr
 
 async function reverse(ctx: Context, tx: Transaction, debit: string, amount: bigint, reference: string): Promise<void> {
   if (amount === 0n) return;
-  if (debit === REVENUE_ACCOUNT) await openAccount(ctx, tx, REVENUE_ACCOUNT, "revenue");
+  if (debit === LOSS_ACCOUNT) await openAccount(ctx, tx, LOSS_ACCOUNT, "loss");
   const posting = { debit, credit: CHAIN_ACCOUNT, amountMicroUsdc: amount, reason: "inbound_dropped", reference };
   await post(ctx, tx, posting);
 }

@@ -4,11 +4,11 @@ import { inArray } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import { payments } from "../../db/tables.ts";
-import { appendEvent } from "../../events/append.ts";
 import type { ChainTransaction } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { attributeTransfers } from "./attribute-transfers.ts";
 import { addNotice } from "./notices.ts";
+import { appendPaymentEvent } from "./payment-event.ts";
 import { recordInbound } from "./record-inbound.ts";
 import { type LookAlike, type TreasuryAccount, verifyTransaction } from "./verify-transaction.ts";
 
@@ -31,10 +31,13 @@ export async function processTransaction(
     return;
   }
   const { signature, slot, blockTimeSeconds } = verified;
-  const { transfers, passedOver } = attributeTransfers(verified, new Set(named.map((payment) => payment.reference)));
+  const { transfers, passedOver } = attributeTransfers(
+    verified,
+    new Set(named.flatMap((payment) => payment.reference ?? [])),
+  );
   await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers, finality });
   for (const payment of named) {
-    if (passedOver.includes(payment.reference)) {
+    if (payment.reference !== null && passedOver.includes(payment.reference)) {
       await reject(ctx, payment, "foreign_reference", signature, FOREIGN_DETAIL);
     }
     const [lookAlike] = verified.lookAlikes;
@@ -66,9 +69,9 @@ export async function reject(
   detail: string,
 ): Promise<void> {
   const told = await ctx.db.transaction(async (tx) => {
-    await lockCluster(tx, payment.clusterId);
+    if (payment.clusterId !== null) await lockCluster(tx, payment.clusterId);
     if (!(await addNotice(ctx, tx, { paymentId: payment.id, code, signature, detail }))) return false;
-    await appendEvent(ctx, tx, payment.clusterId, "payment.rejected", {
+    await appendPaymentEvent(ctx, tx, payment, "payment.rejected", {
       payment_id: payment.id,
       code,
       detail,

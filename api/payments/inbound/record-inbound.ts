@@ -7,10 +7,11 @@ import { CHAIN_ACCOUNT, customerAccount, openAccount, UNALLOCATED_ACCOUNT } from
 import { post } from "../../ledger/post.ts";
 import { refundRest } from "../refunds/refund-rest.ts";
 import { updateBillRefund } from "../refunds/update-bill-refund.ts";
-import type { PaymentRow } from "../to-payment-resource.ts";
+import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import type { AttributedTransfer } from "./attribute-transfers.ts";
 import { inboundReference } from "./inbound-reference.ts";
 import { noteLate, noteSurplus, settlePayment } from "./settle-payment.ts";
+import { settleTopup } from "./settle-topup.ts";
 
 export interface InboundInput {
   readonly signature: string;
@@ -25,10 +26,10 @@ export interface InboundInput {
 /** One of the transfers. */
 type Arrival = Omit<InboundInput, "transfers"> & { readonly transfer: AttributedTransfer };
 
-interface Payee {
-  readonly cluster: ClusterRow;
-  readonly payment: PaymentRow;
-}
+/** What a reference names: a cluster's payment, or a top-up of an account. */
+type Payee =
+  | { readonly cluster: ClusterRow; readonly payment: ClusterPaymentRow }
+  | { readonly cluster: null; readonly payment: PaymentRow };
 
 /**
  * Writes down the transfers of USDC into our token account that one transaction made, once, and all of them in one
@@ -74,7 +75,7 @@ async function lockPayees(tx: Transaction, transfers: readonly AttributedTransfe
     .select({ id: payments.id, clusterId: payments.clusterId })
     .from(payments)
     .where(inArray(payments.reference, references));
-  const clusterIds = [...new Set(found.map((payment) => payment.clusterId))].sort();
+  const clusterIds = [...new Set(found.flatMap((payment) => payment.clusterId ?? []))].sort();
   for (const id of clusterIds) await lockCluster(tx, id);
   for (const id of found.map((payment) => payment.id).sort()) {
     await tx.select({ id: payments.id }).from(payments).where(eq(payments.id, id)).for("no key update");
@@ -85,12 +86,12 @@ async function lockPayees(tx: Transaction, transfers: readonly AttributedTransfe
 /** The payment that a reference names and its cluster, both locked, as they are now. */
 async function readPayee(tx: Transaction, reference: string | null): Promise<Payee | null> {
   if (reference === null) return null;
-  const [payee] = await tx
-    .select({ cluster: clusters, payment: payments })
-    .from(payments)
-    .innerJoin(clusters, eq(clusters.id, payments.clusterId))
-    .where(eq(payments.reference, reference));
-  return payee ?? null;
+  const [payment] = await tx.select().from(payments).where(eq(payments.reference, reference));
+  if (payment === undefined) return null;
+  if (!isForCluster(payment)) return { cluster: null, payment };
+  const [cluster] = await tx.select().from(clusters).where(eq(clusters.id, payment.clusterId));
+  if (cluster === undefined) throw new Error(`payment ${payment.id} has no cluster`);
+  return { cluster, payment };
 }
 
 /** By the block's time; where the chain doesn't tell it, by ours. */
@@ -153,7 +154,7 @@ async function writeRow(
 }
 
 async function credit(ctx: Context, tx: Transaction, arrival: Arrival, payee: Payee | null): Promise<void> {
-  const account = payee === null ? UNALLOCATED_ACCOUNT : customerAccount(payee.cluster.id);
+  const account = payee === null ? UNALLOCATED_ACCOUNT : customerAccount(payee.cluster?.id ?? payee.payment.id);
   await openAccount(ctx, tx, CHAIN_ACCOUNT, "chain");
   await openAccount(ctx, tx, account, payee === null ? "unallocated" : "customer");
   const moved = await post(ctx, tx, {
@@ -169,18 +170,16 @@ async function credit(ctx: Context, tx: Transaction, arrival: Arrival, payee: Pa
 async function received(tx: Transaction, payee: Payee, arrival: Arrival): Promise<Payee> {
   const receivedMicroUsdc = payee.payment.receivedMicroUsdc + arrival.transfer.amountMicroUsdc;
   await tx.update(payments).set({ receivedMicroUsdc }).where(eq(payments.id, payee.payment.id));
-  return { ...payee, payment: { ...payee.payment, receivedMicroUsdc } };
+  return payee.cluster === null
+    ? { ...payee, payment: { ...payee.payment, receivedMicroUsdc } }
+    : { ...payee, payment: { ...payee.payment, receivedMicroUsdc } };
 }
 
 /** What the payment's state makes of it. */
-async function follow(
-  ctx: Context,
-  tx: Transaction,
-  { cluster, payment }: Payee,
-  arrival: Arrival,
-  added: bigint,
-): Promise<void> {
+async function follow(ctx: Context, tx: Transaction, payee: Payee, arrival: Arrival, added: bigint): Promise<void> {
   const { signature } = arrival;
+  if (payee.cluster === null) return await settleTopup(ctx, tx, payee.payment, signature);
+  const { cluster, payment } = payee;
   if (payment.status === "settled") {
     if (added > 0n) await noteSurplus(ctx, tx, payment, added, signature);
   } else if (added > 0n && isLate(ctx, payment, arrival)) {

@@ -8,8 +8,9 @@ import { clusters, inboundTransfers, payments } from "../../db/tables.ts";
 import { appendEvent } from "../../events/append.ts";
 import { fund } from "../../ledger/fund.ts";
 import { resolve } from "../../ledger/resolve.ts";
-import type { PaymentRow } from "../to-payment-resource.ts";
+import type { ClusterPaymentRow, PaymentRow } from "../to-payment-resource.ts";
 import { addNotice } from "./notices.ts";
+import { appendPaymentEvent } from "./payment-event.ts";
 
 /**
  * Compares what has come in time for an open payment with what is due, and settles it when it is enough and final
@@ -21,7 +22,7 @@ export async function settlePayment(
   ctx: Context,
   tx: Transaction,
   cluster: ClusterRow,
-  payment: PaymentRow,
+  payment: ClusterPaymentRow,
   signature: string,
 ): Promise<void> {
   const { arrived, counted } = await sumInTime(tx, payment);
@@ -55,7 +56,7 @@ export async function settlePayment(
 }
 
 /** What has come in time, and how much of it is final enough for this payment. */
-async function sumInTime(tx: Transaction, payment: PaymentRow): Promise<{ arrived: bigint; counted: bigint }> {
+export async function sumInTime(tx: Transaction, payment: PaymentRow): Promise<{ arrived: bigint; counted: bigint }> {
   const [sums] = await rows<{ arrived: string; counted: string }>(
     tx,
     sql`SELECT coalesce(sum(amount_micro_usdc), 0)::text AS arrived,
@@ -67,7 +68,7 @@ async function sumInTime(tx: Transaction, payment: PaymentRow): Promise<{ arrive
   return { arrived: BigInt(sums?.arrived ?? 0), counted: BigInt(sums?.counted ?? 0) };
 }
 
-async function noteArrival(
+export async function noteArrival(
   ctx: Context,
   tx: Transaction,
   payment: PaymentRow,
@@ -78,13 +79,13 @@ async function noteArrival(
   const data = { payment_id: payment.id, received: toMoney(arrived), signature };
   if (payment.status === "pending") {
     await tx.update(payments).set({ status: "detected" }).where(eq(payments.id, payment.id));
-    await appendEvent(ctx, tx, payment.clusterId, "payment.detected", data);
+    await appendPaymentEvent(ctx, tx, payment, "payment.detected", data);
   }
   const missing = payment.amountMicroUsdc - arrived;
   if (missing <= 0n) return;
   const detail = `${formatUsdc(missing)} USDC are still due until the payment expires.`;
   if (await addNotice(ctx, tx, { paymentId: payment.id, code: "underpaid", signature, detail })) {
-    await appendEvent(ctx, tx, payment.clusterId, "payment.underpaid", { ...data, missing: toMoney(missing) });
+    await appendPaymentEvent(ctx, tx, payment, "payment.underpaid", { ...data, missing: toMoney(missing) });
   }
 }
 
@@ -96,9 +97,9 @@ export async function noteSurplus(
   surplusMicroUsdc: bigint,
   signature: string,
 ): Promise<void> {
-  const detail = `${formatUsdc(surplusMicroUsdc)} USDC more than was due have come; they are credit of the cluster.`;
+  const detail = `${formatUsdc(surplusMicroUsdc)} USDC more than was due have come; they are credit.`;
   if (await addNotice(ctx, tx, { paymentId: payment.id, code: "overpaid", signature, detail })) {
-    await appendEvent(ctx, tx, payment.clusterId, "payment.overpaid", {
+    await appendPaymentEvent(ctx, tx, payment, "payment.overpaid", {
       payment_id: payment.id,
       surplus: toMoney(surplusMicroUsdc),
       signature,
@@ -107,7 +108,7 @@ export async function noteSurplus(
 }
 
 /** What it would have paid for can't begin any more: the payment is over, and its money is credit. */
-async function giveUp(ctx: Context, tx: Transaction, payment: PaymentRow): Promise<void> {
+async function giveUp(ctx: Context, tx: Transaction, payment: ClusterPaymentRow): Promise<void> {
   await resolve(ctx, tx, payment.holdTransferId, 0n);
   await tx.update(payments).set({ status: "expired" }).where(eq(payments.id, payment.id));
   const late = await tx
@@ -126,9 +127,9 @@ export async function noteLate(
   amountMicroUsdc: bigint,
   signature: string,
 ): Promise<void> {
-  const detail = `${formatUsdc(amountMicroUsdc)} USDC came after the payment had expired; they are credit of the cluster.`;
+  const detail = `${formatUsdc(amountMicroUsdc)} USDC came after the payment had expired; they are credit.`;
   if (await addNotice(ctx, tx, { paymentId: payment.id, code: "late", signature, detail })) {
-    await appendEvent(ctx, tx, payment.clusterId, "payment.late", {
+    await appendPaymentEvent(ctx, tx, payment, "payment.late", {
       payment_id: payment.id,
       amount: toMoney(amountMicroUsdc),
       signature,

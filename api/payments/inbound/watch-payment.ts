@@ -30,15 +30,15 @@ const PAUSE_MS_MAX = 300_000;
 
 export async function watchPayment(ctx: Context, id: string): Promise<TaskOutcome> {
   const payment = await readPayment(ctx, id);
-  if (payment === null || payment.status === "settled") return "done";
+  if (payment === null || payment.reference === null || payment.status === "settled") return "done";
   const treasury = await treasuryAccount(ctx.settings);
-  await scanReference(ctx, treasury, payment);
+  await scanReference(ctx, treasury, payment, payment.reference);
   if (payment.commitment === "finalized" && (await hasOpenTransfers(ctx, id))) {
     await confirmFinality(ctx, treasury, id);
   }
   const now = await readPayment(ctx, id);
   if (now === null || now.status === "settled") return "done";
-  if (now.purpose === "extend" && isOver(now, ctx.clock.nowMs())) await expireExtension(ctx, now);
+  if (now.purpose !== "reserve" && isOver(now, ctx.clock.nowMs())) await expire(ctx, now);
   return nextLook(ctx, now);
 }
 
@@ -47,8 +47,13 @@ async function readPayment(ctx: Context, id: string): Promise<PaymentRow | null>
   return payment ?? null;
 }
 
-async function scanReference(ctx: Context, treasury: TreasuryAccount, payment: PaymentRow): Promise<void> {
-  const { entries, complete } = await listSignatures(ctx.chain, payment.reference, {
+async function scanReference(
+  ctx: Context,
+  treasury: TreasuryAccount,
+  payment: PaymentRow,
+  reference: string,
+): Promise<void> {
+  const { entries, complete } = await listSignatures(ctx.chain, reference, {
     after: readPosition(payment.scannedUntil),
     pagesMax: PAGES_MAX,
     commitment: "confirmed",
@@ -87,16 +92,16 @@ async function hasOpenTransfers(ctx: Context, paymentId: string): Promise<boolea
   return (open?.count ?? 0) > 0;
 }
 
-/** An extension that nobody paid for lapses here; a reservation ends with its cluster. */
-async function expireExtension(ctx: Context, payment: PaymentRow): Promise<void> {
+/** An extension or a top-up that nobody paid for lapses here; a reservation ends with its cluster. */
+async function expire(ctx: Context, payment: PaymentRow): Promise<void> {
   await ctx.db.transaction(async (tx) => {
-    await lockCluster(tx, payment.clusterId);
+    if (payment.clusterId !== null) await lockCluster(tx, payment.clusterId);
     const expired = await tx
       .update(payments)
       .set({ status: "expired" })
       .where(and(eq(payments.id, payment.id), inArray(payments.status, ["pending", "detected"])))
       .returning({ id: payments.id });
-    if (expired.length > 0) await resolve(ctx, tx, payment.holdTransferId, 0n);
+    if (expired.length > 0 && payment.holdTransferId !== null) await resolve(ctx, tx, payment.holdTransferId, 0n);
   });
 }
 

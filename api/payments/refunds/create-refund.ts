@@ -5,8 +5,9 @@ import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { payments } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
+import { availableCredit } from "../available-credit.ts";
+import { beginRefund, toBillRefund } from "./begin-refund.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
-import { refundCredit, toBillRefund } from "./refund-rest.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
 import { updateBillRefund } from "./update-bill-refund.ts";
 
@@ -17,13 +18,16 @@ type Create = Operations["refunds.create"];
  * @throws {VolleyError} `unauthenticated`, `not_found`, `address_invalid`, `nothing_to_refund`, `idempotency_*`
  */
 export async function createRefund(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
+  if (input.cluster_id === undefined) throw new VolleyError("nothing_to_refund", "Name the cluster.");
   const { id } = await openCluster(ctx, input.cluster_id);
   await checkRefundAddress(ctx, input.to);
   const answer = await runIdempotent(ctx, { operation: "refunds.create", input }, async (tx) => {
     const cluster = await lockCluster(tx, id);
     if (cluster === null) throw clusterNotFound();
-    const refund = await refundCredit(ctx, tx, id, input.to);
-    if (refund === null) throw await nothingToRefund(tx, id);
+    const amountMicroUsdc = await availableCredit(tx, id);
+    if (amountMicroUsdc === 0n) throw await nothingToRefund(tx, id);
+    const order = { owner: { clusterId: id }, toAddress: input.to, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
+    const refund = await beginRefund(ctx, tx, order);
     await updateBillRefund(tx, cluster, toBillRefund(refund));
     return toRefundResource(refund);
   });

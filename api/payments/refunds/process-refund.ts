@@ -6,6 +6,7 @@
 
 import { isVolleyError } from "@volley/schema/errors";
 import { toMoney } from "@volley/schema/money";
+import type { EventType } from "@volley/schema/resources/cluster";
 import { and, count, desc, eq, isNull } from "drizzle-orm";
 import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
@@ -18,8 +19,8 @@ import { post } from "../../ledger/post.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import type { TreasurySigner } from "../../ports/treasury-signer.ts";
 import { treasuryAccount } from "../inbound/treasury-account.ts";
+import { type RefundRow, toBillRefund } from "./begin-refund.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
-import { type RefundRow, toBillRefund } from "./refund-rest.ts";
 import { returnToCredit } from "./return-to-credit.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
@@ -35,12 +36,12 @@ const RECENT = 1_000;
 
 export async function processRefund(ctx: Context, id: string): Promise<TaskOutcome> {
   const [refund] = await ctx.db.select().from(refunds).where(eq(refunds.id, id));
-  if (refund === undefined || refund.status === "finalized") return "done";
+  if (refund === undefined || refund.status === "finalized" || refund.status === "cancelled") return "done";
   const soon = () => ({ dueAtMs: ctx.clock.nowMs() + POLLS_PER_LOOK * ctx.settings.chainPollMs });
   const attempt = await liveAttempt(ctx, id);
   if (attempt !== null) return await follow(ctx, refund, attempt, soon);
   if (ctx.signer === null) return { dueAtMs: ctx.clock.nowMs() + NO_SIGNER_PAUSE_MS };
-  if (await hasUnfinishedMoney(ctx, refund.clusterId)) return soon();
+  if (await hasUnfinishedMoney(ctx, refund)) return soon();
   if (await finalizeBuried(ctx, refund)) return "done";
   if (refund.status === "pending" && !(await canReceive(ctx, refund))) return "done";
   const signed = await signAttempt(ctx, ctx.signer, refund);
@@ -56,13 +57,20 @@ async function liveAttempt(ctx: Context, refundId: string): Promise<Attempt | nu
   return attempt ?? null;
 }
 
-/** Only money that no fork can take away any more is sent on. */
-async function hasUnfinishedMoney(ctx: Context, clusterId: string): Promise<boolean> {
+/** Only money that no fork can take away any more is sent on. What suppliers have earned is long final. */
+async function hasUnfinishedMoney(ctx: Context, { clusterId, customerId }: RefundRow): Promise<boolean> {
+  const owned =
+    clusterId !== null
+      ? eq(payments.clusterId, clusterId)
+      : customerId !== null
+        ? eq(payments.customerId, customerId)
+        : null;
+  if (owned === null) return false;
   const [open] = await ctx.db
     .select({ count: count() })
     .from(inboundTransfers)
     .innerJoin(payments, eq(payments.id, inboundTransfers.paymentId))
-    .where(and(eq(payments.clusterId, clusterId), eq(inboundTransfers.finality, "confirmed")));
+    .where(and(owned, eq(inboundTransfers.finality, "confirmed")));
   return (open?.count ?? 0) > 0;
 }
 
@@ -82,15 +90,15 @@ async function canReceive(ctx: Context, refund: RefundRow): Promise<boolean> {
     });
   }
   await ctx.db.transaction(async (tx) => {
-    const cluster = await lockCluster(tx, refund.clusterId);
+    const cluster = await lockOwner(tx, refund);
     const now = await lockRefund(tx, refund.id);
-    if (cluster === null || now?.status !== "pending") return;
+    if (now?.status !== "pending") return;
     await returnToCredit(ctx, tx, now);
-    if (cluster.refundAddress === now.toAddress) {
+    if (cluster !== null && cluster.refundAddress === now.toAddress) {
       await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
     }
   });
-  ctx.hints.notify(`cluster:${refund.clusterId}`);
+  notifyOwner(ctx, refund);
   return false;
 }
 
@@ -118,9 +126,9 @@ async function signAttempt(ctx: Context, signer: TreasurySigner, refund: RefundR
     lastValidBlockHeight,
   });
   return await ctx.db.transaction(async (tx) => {
-    const cluster = await lockCluster(tx, refund.clusterId);
+    const cluster = await lockOwner(tx, refund);
     const now = await lockRefund(tx, refund.id);
-    if (cluster === null || now === null || now.status === "finalized") return null;
+    if (now === null || now.status === "finalized" || now.status === "cancelled") return null;
     const [last] = await tx
       .select()
       .from(refundAttempts)
@@ -141,8 +149,7 @@ async function signAttempt(ctx: Context, signer: TreasurySigner, refund: RefundR
       .returning();
     if (now.status === "pending") {
       await tx.update(refunds).set({ status: "sent" }).where(eq(refunds.id, refund.id));
-      await updateBill(tx, cluster, { ...now, status: "sent" });
-      await appendEvent(ctx, tx, refund.clusterId, "refund.sent", { refund_id: refund.id, signature });
+      await tell(ctx, tx, cluster, { ...now, status: "sent" }, "refund.sent", { refund_id: refund.id, signature });
     }
     return attempt ?? null;
   });
@@ -216,33 +223,50 @@ async function bury(ctx: Context, attempt: Attempt, message: string): Promise<vo
 async function finalize(ctx: Context, refund: RefundRow, attempt: Attempt): Promise<void> {
   const { signature } = attempt;
   await ctx.db.transaction(async (tx) => {
-    const cluster = await lockCluster(tx, refund.clusterId);
+    const cluster = await lockOwner(tx, refund);
     const now = await lockRefund(tx, refund.id);
-    if (cluster === null || now === null || now.status === "finalized") return;
+    if (now === null || now.status === "finalized") return;
     await post(ctx, tx, {
       debit: refundAccount(refund.id),
       credit: CHAIN_ACCOUNT,
       amountMicroUsdc: now.amountMicroUsdc,
-      reason: "refund",
+      reason: now.kind,
       reference: refund.id,
     });
     await tx
       .update(refunds)
       .set({ status: "finalized", signature, finalizedAt: ctx.clock.nowMs() })
       .where(eq(refunds.id, refund.id));
-    await updateBill(tx, cluster, { ...now, status: "finalized", signature });
-    await appendEvent(ctx, tx, refund.clusterId, "refund.finalized", {
+    await tell(ctx, tx, cluster, { ...now, status: "finalized", signature }, "refund.finalized", {
       refund_id: refund.id,
       amount: toMoney(now.amountMicroUsdc),
       to: now.toAddress,
       signature,
     });
   });
-  ctx.hints.notify(`cluster:${refund.clusterId}`);
+  notifyOwner(ctx, refund);
 }
 
-/** The bill names the refund that it led to, as it is now. */
-async function updateBill(tx: Transaction, cluster: ClusterRow, refund: RefundRow): Promise<void> {
+/** Locks the cluster that the money was paid for; balances and earnings have none. */
+async function lockOwner(tx: Transaction, { clusterId }: RefundRow): Promise<ClusterRow | null> {
+  return clusterId === null ? null : await lockCluster(tx, clusterId);
+}
+
+function notifyOwner(ctx: Context, { clusterId }: RefundRow): void {
+  if (clusterId !== null) ctx.hints.notify(`cluster:${clusterId}`);
+}
+
+/** The cluster's bill names the refund that it led to, as it is now; its log says what happened. */
+async function tell(
+  ctx: Context,
+  tx: Transaction,
+  cluster: ClusterRow | null,
+  refund: RefundRow,
+  type: EventType,
+  data: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  if (cluster === null) return;
+  await appendEvent(ctx, tx, cluster.id, type, data);
   if (cluster.bill?.refund.id !== refund.id) return;
   const bill = { ...cluster.bill, refund: toBillRefund(refund) };
   await tx.update(clusters).set({ bill }).where(eq(clusters.id, cluster.id));

@@ -4,25 +4,26 @@ import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { clusters, refunds } from "../../db/tables.ts";
-import { customerAccount, refundAccount } from "../../ledger/accounts.ts";
+import { refundAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
-import type { RefundRow } from "./refund-rest.ts";
+import { type RefundRow, sourceAccount } from "./begin-refund.ts";
 
 /**
- * Takes back a refund for which nothing was ever signed: its money is the cluster's credit again, and its bill says
- * so. The caller holds the rows of the cluster and the refund.
+ * Takes back a refund for which nothing was ever signed: its money is again where it came from, and a cluster's bill
+ * says so. The caller holds the rows of the cluster and the refund.
  */
 export async function returnToCredit(ctx: Context, tx: Transaction, refund: RefundRow): Promise<void> {
-  const { id, clusterId, amountMicroUsdc } = refund;
+  const { id, clusterId, amountMicroUsdc, kind } = refund;
   await post(ctx, tx, {
     debit: refundAccount(id),
-    credit: customerAccount(clusterId),
+    credit: sourceAccount(refund),
     amountMicroUsdc,
-    reason: "refund_withdrawn",
+    reason: `${kind}_withdrawn`,
     reference: id,
   });
-  await tx.delete(refunds).where(eq(refunds.id, id));
+  await tx.update(refunds).set({ status: "cancelled" }).where(eq(refunds.id, id));
+  if (clusterId === null) return;
   const cluster = await lockCluster(tx, clusterId);
   if (cluster?.bill?.refund.id !== id) return;
   const amount = toMoney(await availableCredit(tx, clusterId));

@@ -7,7 +7,11 @@ import type { Settings } from "../settings.ts";
  * ours.
  * @throws {VolleyError} `address_invalid`
  */
-export function requireWalletAddress(settings: Pick<Settings, "treasuryAddress" | "usdcMint">, text: string): void {
+export function requireWalletAddress(
+  settings: Pick<Settings, "treasuryAddress" | "usdcMint">,
+  text: string,
+  field = "/refund_address",
+): void {
   const fault = !isAddress(text)
     ? "It is not an address: 32 bytes in base58."
     : text === settings.treasuryAddress || text === settings.usdcMint
@@ -16,9 +20,8 @@ export function requireWalletAddress(settings: Pick<Settings, "treasuryAddress" 
         ? "No key can exist for it, so it is no wallet."
         : null;
   if (fault === null) return;
-  throw new VolleyError("address_invalid", `The refund address can't receive USDC. ${fault}`, {
-    nextAction:
-      "Give the address of a Solana wallet that you control, or leave it out and name it when you want money back.",
-    errors: [{ pointer: "/refund_address", code: "address_invalid", message: fault }],
+  throw new VolleyError("address_invalid", `The address can't receive USDC. ${fault}`, {
+    nextAction: "Give the address of a Solana wallet that you control.",
+    errors: [{ pointer: field, code: "address_invalid", message: fault }],
   });
 }
