@@ -6,8 +6,8 @@ import type { Cluster, ClustersReserveParams, Quote } from "./generated.ts";
 import type { RequestOptions } from "./request-options.ts";
 
 export type ReserveParams = Omit<ClustersReserveParams, "quoteToken" | "refundAddress"> & {
-  /** Pays at once. Without it, `handle.data.payment` says how to pay. */
-  pay?: Pay | undefined;
+  /** Pays at once: by itself, or from the account's balance. Without it, `handle.data.payment` says how to pay. */
+  pay?: Pay | "balance" | undefined;
   /** Solana wallet that gets unused money back. Default: what `pay` names. Null: the rest stays credit. */
   refundAddress?: string | null | undefined;
 } & ({ quote: Quote; quoteToken?: undefined } | { quoteToken: string; quote?: undefined });
@@ -58,7 +58,10 @@ export async function reserveCluster(
   params: ReserveParams,
   options: RequestOptions = {},
 ): Promise<ClusterHandle> {
-  const { quote, quoteToken, pay, refundAddress = pay?.refundAddress, ...rest } = params;
+  const { quote, quoteToken, pay: way, ...others } = params;
+  const pay = way === "balance" ? undefined : way;
+  const { refundAddress = pay?.refundAddress, ...rest } =
+    way === "balance" ? { ...others, payment: { ...others.payment, rail: way } } : others;
   const token = quote?.token ?? quoteToken;
   if (token === undefined) throw new TypeError("reserving takes a quote or a quoteToken");
   const cluster = await reserve({ ...rest, quoteToken: token, refundAddress: refundAddress ?? undefined }, options);

@@ -7,4 +7,12 @@ export {
 } from "./solana/pay-transfer-request.ts";
 export { type PayWithOptions, payWith } from "./solana/pay-with.ts";
 export { SolanaPaymentError, type SolanaPaymentErrorCode } from "./solana/payment-error.ts";
+export {
+  type AddressProof,
+  ChallengeRefusedError,
+  type ChallengeSigner,
+  proveAddress,
+  type SignChallengeOptions,
+  signIn,
+} from "./solana/sign-in.ts";
 export { parseTransferRequest, type TransferRequest, toBaseUnits } from "./solana/transfer-request.ts";

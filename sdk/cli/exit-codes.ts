@@ -90,5 +90,6 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof WaitTimeoutError) return EXIT.tryLater;
   // By name, so that the part that signs is loaded only where something is signed.
   if (error instanceof Error && error.name === "SolanaPaymentError") return EXIT.payment;
+  if (error instanceof Error && error.name === "ChallengeRefusedError") return EXIT.auth;
   return EXIT.internal;
 }

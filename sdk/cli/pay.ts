@@ -99,11 +99,13 @@ class Progress {
 }
 
 /** Where no wallet is asked there is a page to pay on. */
-function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay }: Payment): void {
+function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay, checkoutUrl }: Payment): void {
   const due = `Pay ${moneyText(missing)} before ${expiresAt}`;
   if (solanaPay !== null) {
     cli.say(`${due}:`);
     showRequest(cli, solanaPay.url);
+  } else if (checkoutUrl !== null) {
+    cli.say(`${due} at ${printable(checkoutUrl)}`);
   } else throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
 }
 

@@ -6,6 +6,8 @@ import type { Command } from "./command.ts";
 import { downCommand } from "./commands/down.ts";
 import { execCommand } from "./commands/exec.ts";
 import { extendCommand } from "./commands/extend.ts";
+import { loginCommand } from "./commands/login.ts";
+import { logoutCommand } from "./commands/logout.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { payCommand } from "./commands/pay.ts";
 import { psCommand } from "./commands/ps.ts";
@@ -28,6 +30,8 @@ const COMFORTS: readonly Command[] = [
   extendCommand,
   downCommand,
   payCommand,
+  loginCommand,
+  logoutCommand,
 ];
 
 /** Made by hand first, so that they win over a short form of the same name. */

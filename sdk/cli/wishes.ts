@@ -22,11 +22,14 @@ const HIDDEN: ReadonlySet<string> = new Set([
   "max-price-per-gpu-hour",
   "quote-token",
   "payment-rail",
+  "payment-x402-payload",
   "refund-address",
 ]);
 const shown = (operation: string) => fieldsOf(operation).filter(({ flag }) => !HIDDEN.has(flag));
 const WISH_FIELDS = shown("quotes.create");
 const RESERVE_FIELDS = shown("clusters.reserve");
+/** Those that need nothing but what this program has: a wallet, or an account. */
+const RAILS = ["solana_pay", "balance"] as const;
 
 export const WISH_FLAGS: readonly Flag[] = [
   { flag: "gpu", kind: "text", isRequired: true, about: "Model, and how many of it on each machine: h100-sxm:8." },
@@ -37,6 +40,13 @@ export const WISH_FLAGS: readonly Flag[] = [
 
 export const RESERVE_FLAGS: readonly Flag[] = [
   ...RESERVE_FIELDS,
+  {
+    flag: "rail",
+    kind: "text",
+    values: RAILS,
+    fallback: '"solana_pay"',
+    about: "Whether a wallet pays, or the account's balance.",
+  },
   {
     flag: "refund-to",
     kind: "text",
@@ -130,12 +140,14 @@ async function payAndWait(
  * is torn down before this throws.
  */
 export async function rent(cli: Cli, args: Args): Promise<ClusterHandle> {
-  const wallet = await walletOf(cli, args);
+  const isFromBalance = textOf(args, "rail") === "balance";
+  const wallet = isFromBalance ? null : await walletOf(cli, args);
   const quote = await getQuote(cli, args);
   // Not given up half-way: an answer that nobody reads could be of a cluster that runs and costs.
   const cluster = await cli.client().clusters.reserve({
     ...(paramsOf(RESERVE_FIELDS, args) as Omit<ClustersReserveParams, "quoteToken">),
     quote,
+    pay: isFromBalance ? "balance" : undefined,
     refundAddress: textOf(args, "refund-to") ?? wallet?.address,
   });
   try {

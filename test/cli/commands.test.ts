@@ -313,6 +313,13 @@ describe("pay", () => {
     });
     expect({ code, asked: stderr.includes("solana:") }).toEqual({ code: EXIT.payment, asked: false });
   });
+
+  test("a payment by card names its page", async () => {
+    const card = payment({ rail: "stripe", solana_pay: null, checkout_url: "https://pay.test/1" });
+    const api = fakeApi(json(card), json({ ...card, status: "settled" }));
+    const { code, stderr } = await volley(api, ["pay", "pay_1"], { home: await homeFolder() });
+    expect({ code, asked: stderr.includes("https://pay.test/1") }).toEqual({ code: EXIT.ok, asked: true });
+  });
 });
 
 describe("run", () => {
@@ -360,6 +367,19 @@ describe("run", () => {
     ]);
   });
 
+  test("--rail balance asks no wallet", async () => {
+    const settled = { ...reserved, payment: payment({ rail: "balance", status: "settled", solana_pay: null }) };
+    const outputs = streamOf([output("1", 0, "exit", null, 0), output("2", 1, "exit", null, 0)]);
+    const api = fakeApi(json(quote), json(settled), json(rented()), outputs, json(stopped));
+    const balance = ["run", "--gpu", "h100", "--rail", "balance", "--", "true"];
+    const { code } = await volley(api, balance, {
+      home: await homeFolder(),
+      env: { VOLLEY_TOKEN: "t", VOLLEY_KEYPAIR: "/none" },
+    });
+    expect(code).toBe(EXIT.ok);
+    expect(api.seen[1]?.body).toEqual({ quote_token: "token-1", payment: { rail: "balance" } });
+  });
+
   test("a payment that expires ends the cluster and has the code for payments", async () => {
     const api = until(json(payment({ status: "expired" })), json(rented({ status: "expired" })));
     const { code } = await volley(api, argv, { home: await homeFolder() });
@@ -372,7 +392,7 @@ describe("run", () => {
     expect({ code, last: api.seen.at(-1)?.method }).toEqual({ code: EXIT.clusterFailed, last: "DELETE" });
   });
 
-  test.each(["solana_pay"])(
+  test.each(["solana_pay", "balance"])(
     "interrupted while reserving, it waits for the answer and tears down (%s)",
     async (rail) => {
       const stop = new AbortController();
@@ -383,7 +403,7 @@ describe("run", () => {
         return Response.json(settled);
       };
       const api = fakeApi(json(quote), reserve, json(stopped));
-      const { code } = await volley(api, ["run", "--gpu", "h100", "--", "true"], {
+      const { code } = await volley(api, ["run", "--gpu", "h100", "--rail", rail, "--", "true"], {
         home: await homeFolder(),
         signal: stop.signal,
       });

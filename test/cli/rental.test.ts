@@ -121,4 +121,17 @@ describe("a rental from the command line", () => {
     expect(await program.ended).toMatchObject({ code: 0, stdout: "done\n" });
     expect(await paid).toMatchObject({ code: 0, stdout: expect.stringContaining("Paid") });
   });
+
+  test("an account: sign in, rent on it, find the cluster elsewhere, sign out", async () => {
+    const [home, elsewhere] = [await homeFolder(), await homeFolder()];
+    const { account } = await json(home, "login");
+    expect(await json(home, "account")).toEqual(account);
+    const cluster = await json(home, "rent", "--gpu", "cpu", "--duration", "10m");
+    await json(elsewhere, "login");
+    expect((await json(elsewhere, "ps")).data).toMatchObject([{ id: cluster.id, status: "running" }]);
+    expect((await json(elsewhere, "down", cluster.id)).data).toMatchObject([{ id: cluster.id }]);
+    await json(home, "logout");
+    expect((await ended(home, "account")).code).toBe(77);
+    expect((await ended(elsewhere, "account")).code).toBe(0);
+  });
 });

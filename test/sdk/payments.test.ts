@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PaymentClosedError, Volley } from "../../sdk/index.ts";
-import { BASE_URL, fakeApi, json } from "./fake-api.ts";
+import { BASE_URL, cluster, fakeApi, json } from "./fake-api.ts";
 
 const clientOf = (api: ReturnType<typeof fakeApi>) => new Volley({ baseUrl: BASE_URL, fetch: api.fetch });
 const payment = (status: string) => json({ id: "pay_1", object: "payment", status });
@@ -23,4 +23,11 @@ describe("waiting for a payment", () => {
     await expect(attempt).rejects.toThrow(PaymentClosedError);
     await expect(attempt).rejects.toMatchObject({ payment: { status } });
   });
+});
+
+test("paying from the balance asks for that rail and nothing else", async () => {
+  const api = fakeApi(json(cluster()));
+  await clientOf(api).clusters.reserve({ quoteToken: "t", pay: "balance" });
+  expect(api.seen).toHaveLength(1);
+  expect(api.seen[0]?.body).toEqual({ quote_token: "t", payment: { rail: "balance" } });
 });
