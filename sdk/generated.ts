@@ -259,8 +259,6 @@ export interface Payment {
   settledAt: string | null;
   /** Null where nothing is paid on chain by a wallet. */
   solanaPay: SolanaPayRequest | null;
-  /** A page to pay on, for people. */
-  checkoutUrl: string | null;
   signatures: string[];
   notices: PaymentNotice[];
 }
@@ -279,8 +277,6 @@ export interface SolanaPayRequest {
   reference: string;
   /** How settled on chain the payment must be to count. */
   commitment: "confirmed" | "finalized" | (string & {});
-  /** Solana Pay transaction request: the wallet gets a transaction that can't get the amount wrong. */
-  transactionRequestUrl: string;
 }
 
 export interface PaymentNotice {
@@ -651,18 +647,10 @@ export interface ClustersEventsParams {
 }
 
 export interface RefundsCreateParams {
-  /** The whole credit of this cluster; absent: of the balance. */
-  clusterId?: string | undefined;
-  /** Of the balance; all that is available when absent. */
-  amount?: string | undefined;
-  /** Wallet that receives the USDC. One that isn't proved has to wait. */
+  /** The whole credit of this cluster. */
+  clusterId: string;
+  /** Wallet that receives the USDC. */
   to: string;
-  proof?: {
-    /** Of a challenge with purpose refund_address. */
-    nonce: string;
-    /** Ed25519 over the challenge's message, base58. */
-    signature: string;
-  } | undefined;
 }
 
 export interface AuthChallengeParams {

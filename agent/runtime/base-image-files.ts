@@ -28,7 +28,7 @@ const maxOutputBytes = 4 * 1024 * 1024;
 const tools = (
   "awk bash cat chmod cp cut date df dirname du env expr false find getent grep gzip head hostname id ip kill ln ls " +
   "mkdir mktemp mv nproc printenv printf ps pwd readlink rm rmdir sed seq sha256sum sleep sort stat stty tail tar " +
-  "tee test timeout touch tr true uname uniq wc whoami xargs"
+  "tee test timeout touch tr true uname uniq wc whoami xargs yes"
 ).split(" ");
 
 const systemFiles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/nsswitch.conf", "/etc/services", "/etc/protocols"];

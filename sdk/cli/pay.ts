@@ -98,15 +98,10 @@ class Progress {
   }
 }
 
-/** Where no wallet is asked there is a page to pay on. */
-function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay, checkoutUrl }: Payment): void {
-  const due = `Pay ${moneyText(missing)} before ${expiresAt}`;
-  if (solanaPay !== null) {
-    cli.say(`${due}:`);
-    showRequest(cli, solanaPay.url);
-  } else if (checkoutUrl !== null) {
-    cli.say(`${due} at ${printable(checkoutUrl)}`);
-  } else throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
+function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay }: Payment): void {
+  if (solanaPay === null) throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
+  cli.say(`Pay ${moneyText(missing)} before ${expiresAt}:`);
+  showRequest(cli, solanaPay.url);
 }
 
 /** The same request for what is still missing, where a part has arrived. */

@@ -14,7 +14,7 @@ test("every setting is described, and everything described is a setting", async 
   const [, schema = ""] = /const settingsSchema = z\.object\(\{(.*?)\n\}\);/s.exec(source) ?? [];
   const names = [...schema.matchAll(/^ {2}([A-Z_]+):/gm)].map((match) => match[1] ?? "");
   expect(names.length).toBeGreaterThan(15);
-  const shared = new Set(["SOLANA_RPC_URL", "USDC_MINT"]);
+  const shared = new Set(["SOLANA_RPC_URL", "SOLANA_NETWORK", "USDC_MINT"]);
   const variables = names.map((name) => (shared.has(name) ? name : `VOLLEY_${name}`));
   const described = [...(await read("docs/configuration.md")).matchAll(/^\| `([A-Z_]+)`/gm)].map((match) => match[1]);
   for (const variable of variables) expect(described).toContain(variable);

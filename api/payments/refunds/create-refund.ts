@@ -18,7 +18,6 @@ type Create = Operations["refunds.create"];
  * @throws {VolleyError} `unauthenticated`, `not_found`, `address_invalid`, `nothing_to_refund`, `idempotency_*`
  */
 export async function createRefund(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
-  if (input.cluster_id === undefined) throw new VolleyError("nothing_to_refund", "Name the cluster.");
   const { id } = await openCluster(ctx, input.cluster_id);
   await checkRefundAddress(ctx, input.to);
   const answer = await runIdempotent(ctx, { operation: "refunds.create", input }, async (tx) => {
