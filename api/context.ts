@@ -9,7 +9,6 @@ import type { Logger } from "./ports/logger.ts";
 import type { Metrics } from "./ports/metrics.ts";
 import type { Random } from "./ports/random.ts";
 import type { Supplier } from "./ports/supplier.ts";
-import type { TreasurySigner } from "./ports/treasury-signer.ts";
 import type { Settings } from "./settings.ts";
 
 /** Made once per process (Node) or per request (Workers). */
@@ -18,8 +17,6 @@ export interface Services {
   readonly random: Random;
   readonly db: Database;
   readonly chain: Chain;
-  /** Absent where no refund is to be signed, such as at the edge. */
-  readonly signer: TreasurySigner | null;
   readonly market: Market;
   readonly suppliers: Readonly<Partial<Record<"agent" | "simulated", Supplier>>>;
   readonly settings: Settings;
@@ -51,7 +48,8 @@ export type Actor =
   /** Volley itself, in a task. */
   | { readonly kind: "system" };
 
-export interface Context extends Services {
+/** Who asks, and until when somebody listens. */
+export interface Caller {
   readonly actor: Actor;
   readonly requestId: string;
   /** As sent, unquoted; null when absent. */
@@ -62,12 +60,17 @@ export interface Context extends Services {
   readonly signal: AbortSignal;
 }
 
-export function newId<Kind extends IdKind>(services: Pick<Services, "clock" | "random">, kind: Kind): Id<Kind> {
+export interface Context extends Services, Caller {}
+
+/** What everything that writes needs: the time, and names for new rows. */
+export type Maker = Pick<Services, "clock" | "random">;
+
+export function newId<Kind extends IdKind>(services: Maker, kind: Kind): Id<Kind> {
   return makeId(kind, services.clock.nowMs(), services.random.bytes(10));
 }
 
 /** The context in which tasks call verbs. */
-export function systemContext(services: Services, signal: AbortSignal): Context {
+export function systemContext<Held extends Maker>(services: Held, signal: AbortSignal): Held & Caller {
   return {
     ...services,
     actor: { kind: "system" },

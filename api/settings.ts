@@ -2,7 +2,7 @@
 import { parseUsdc } from "@volley/schema/money";
 import { z } from "zod";
 
-const usdc = z.string().transform((text, context) => {
+export const usdc = z.string().transform((text, context) => {
   try {
     return parseUsdc(text);
   } catch (error) {
@@ -14,10 +14,16 @@ const usdc = z.string().transform((text, context) => {
     return z.NEVER;
   }
 });
-const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+export const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 /** 32 bytes or more in base64url: `openssl rand -base64 32 | tr '+/' '-_'`. */
 const secretKey = z.string().regex(/^[A-Za-z0-9_=-]{43,}$/, "must be at least 32 random bytes in base64url");
-const address = z.string().regex(/^[1-9A-HJ-NP-Za-km-z]{32,44}$/, "must be a Solana address in base58");
+export const address = z.string().regex(/^[1-9A-HJ-NP-Za-km-z]{32,44}$/, "must be a Solana address in base58");
+export const rpcUrls = z
+  .string()
+  .transform((text) => text.split(",").map((url) => url.trim()))
+  .pipe(z.array(z.url()).min(1).max(9))
+  .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated.");
+export const chainPollMs = whole(50, 60_000).default(500);
 
 const settingsSchema = z.object({
   PUBLIC_URL: z.url().default("http://127.0.0.1:8787").describe("Where clients reach the API."),
@@ -34,11 +40,7 @@ const settingsSchema = z.object({
   PROVISIONING_TIMEOUT_SECONDS: whole(5, 7200).default(600).describe("A gang that isn't ready by then has failed."),
   NODE_SILENCE_SECONDS: whole(5, 3600).default(45).describe("A node that is silent for longer is offline."),
   HEARTBEAT_INTERVAL_SECONDS: whole(1, 300).default(5),
-  SOLANA_RPC_URL: z
-    .string()
-    .transform((text) => text.split(",").map((url) => url.trim()))
-    .pipe(z.array(z.url()).min(1).max(9))
-    .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated."),
+  SOLANA_RPC_URL: rpcUrls,
   SOLANA_NETWORK: z
     .enum(["mainnet", "devnet", "testnet", "localnet"])
     .default("mainnet")
@@ -48,9 +50,8 @@ const settingsSchema = z.object({
   CONFIRMED_LIMIT_USDC: usdc
     .default(100_000_000n)
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
-  REFUND_MAX_USDC: usdc.default(100_000_000_000n).describe("The treasury signer refuses to sign a refund above this."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
-  CHAIN_POLL_MS: whole(50, 60_000).default(500),
+  CHAIN_POLL_MS: chainPollMs,
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
   MARKET_REFRESH_MS: whole(20, 60_000).default(500),
@@ -73,7 +74,6 @@ export interface Settings {
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
-  readonly refundMaxMicroUsdc: bigint;
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -84,25 +84,34 @@ export class SettingsError extends Error {
   override readonly name = "SettingsError";
 }
 
-/** Reads settings from environment variables with the prefix `VOLLEY_`, except the two that other tools share. */
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
-  const unprefixed = new Set(["SOLANA_RPC_URL", "SOLANA_NETWORK", "USDC_MINT"]);
-  const variableOf = (name: string) => (unprefixed.has(name) ? name : `VOLLEY_${name}`);
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Names that other tools share with us. */
+const UNPREFIXED = new Set(["SOLANA_RPC_URL", "SOLANA_NETWORK", "USDC_MINT"]);
+
+/**
+ * Reads settings from environment variables, named as in the schema with the prefix `VOLLEY_`.
+ * @throws {SettingsError} which names every variable that is missing or wrong
+ */
+export function parseSettings<Schema extends z.ZodObject>(schema: Schema, environment: Environment): z.output<Schema> {
+  const variableOf = (name: string) => (UNPREFIXED.has(name) ? name : `VOLLEY_${name}`);
   const values = Object.fromEntries(
-    Object.keys(settingsSchema.shape)
+    Object.keys(schema.shape)
       .map((name) => [name, environment[variableOf(name)]] as const)
       .filter(([, value]) => value !== undefined && value !== ""),
   );
-  const parsed = settingsSchema.safeParse(values);
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => {
-      const variable = variableOf(String(issue.path[0]));
-      const missing = environment[variable] === undefined || environment[variable] === "";
-      return `${variable}: ${missing ? "is not set" : issue.message}`;
-    });
-    throw new SettingsError(`The configuration is not complete.\n${lines.join("\n")}\nSee docs/configuration.md.`);
-  }
-  const s = parsed.data;
+  const parsed = schema.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => {
+    const variable = variableOf(String(issue.path[0]));
+    const missing = environment[variable] === undefined || environment[variable] === "";
+    return `${variable}: ${missing ? "is not set" : issue.message}`;
+  });
+  throw new SettingsError(`The configuration is not complete.\n${lines.join("\n")}\nSee docs/configuration.md.`);
+}
+
+export function readSettings(environment: Environment): Settings {
+  const s = parseSettings(settingsSchema, environment);
   return {
     publicUrl: s.PUBLIC_URL,
     quoteKeys: s.QUOTE_KEYS,
@@ -120,7 +129,6 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
-    refundMaxMicroUsdc: s.REFUND_MAX_USDC,
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

@@ -11,9 +11,10 @@ interface ChainServices {
   readonly metrics: Metrics;
 }
 
-/** The chain over the nodes that the settings name. With one, nobody can contradict it, and that is said once. */
+/** The chain over the nodes that the settings name. With one of somebody else's, nobody can contradict it: that is said. */
 export function openChain(settings: Pick<Settings, "solanaRpcUrls">, { clock, logger, metrics }: ChainServices): Chain {
-  if (settings.solanaRpcUrls.length === 1) {
+  const [first = "", ...others] = settings.solanaRpcUrls;
+  if (others.length === 0 && new URL(first).hostname !== "127.0.0.1") {
     logger.warn("SOLANA_RPC_URL names one node, so what it says about money is believed; name three independent ones");
   }
   return poolAt(settings.solanaRpcUrls, { clock, metrics });

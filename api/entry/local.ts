@@ -15,18 +15,17 @@ import { openDatabase } from "../db/database.ts";
 import { migrateDatabase } from "../db/migrate.ts";
 import { lockFolder } from "../local/folder-lock.ts";
 import { FOREIGN_DETAIL, isFromThisMachine } from "../local/is-from-this-machine.ts";
-import { readKeypair } from "../local/open-token-account.ts";
 import { type LocalOptions, readLocalOptions, USAGE } from "../local/options.ts";
 import { startEmbeddedPostgres } from "../local/postgres.ts";
-import { keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
+import { addressOfKeypair, keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
 import { type LocalChain, startChain } from "../local/start-chain.ts";
+import { startTreasuryProcess } from "../local/treasury-process.ts";
 import { newMarket } from "../market/market.ts";
 import type { Logger } from "../ports/logger.ts";
 import { readSettings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 import { issueEnrolmentToken } from "../supply/issue-enrolment-token.ts";
 import { simulatedSupplier } from "../supply/simulated-supplier.ts";
-import { treasurySignerFromFile } from "../treasury/treasury-signer-file.ts";
 import { type RunningServer, serve } from "./serve.ts";
 
 const CONNECTIONS_MAX = 20;
@@ -38,12 +37,21 @@ const SLOT_PRICE_USDC = "0.36";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+interface LocalServices {
+  readonly services: Services;
+  readonly chain: LocalChain;
+  readonly databaseUrl: string;
+  readonly payerFile: string;
+  /** Read by the treasury's process alone. */
+  readonly treasuryFile: string;
+}
+
 async function openServices(
   options: LocalOptions,
   environment: Environment,
   logger: Logger,
   stack: AsyncDisposableStack,
-): Promise<{ services: Services; chain: LocalChain; databaseUrl: string; payerFile: string }> {
+): Promise<LocalServices> {
   const { dataFolder } = options;
   let databaseUrl = environment.DATABASE_URL ?? "";
   if (databaseUrl === "") {
@@ -57,6 +65,7 @@ async function openServices(
 
   const clock = systemClock;
   const treasuryFile = environment.VOLLEY_TREASURY_KEYPAIR ?? (await keypairFile(dataFolder, "treasury"));
+  const treasuryAddress = await addressOfKeypair(treasuryFile);
   const payerFile = await keypairFile(dataFolder, "payer");
   const metrics = prometheusMetrics(logger);
   const chain = await startChain({
@@ -64,7 +73,7 @@ async function openServices(
     metrics,
     folder: dataFolder,
     port: options.rpcPort,
-    treasuryFile,
+    treasuryAddress,
     payerFile,
     environment,
     onError: (error) => logger.error("the development chain failed", { error }),
@@ -75,7 +84,7 @@ async function openServices(
   const settings = readSettings({
     VOLLEY_QUOTE_KEYS: secrets.quoteKey,
     VOLLEY_SECRET_KEY: secrets.secretKey,
-    VOLLEY_TREASURY_ADDRESS: (await readKeypair(treasuryFile)).address,
+    VOLLEY_TREASURY_ADDRESS: treasuryAddress,
     VOLLEY_CHAIN_POLL_MS: "200",
     ...environment,
     SOLANA_RPC_URL: environment.SOLANA_RPC_URL || chain.rpcUrl,
@@ -87,10 +96,6 @@ async function openServices(
     random,
     db,
     chain: chain.chain,
-    signer: await treasurySignerFromFile(treasuryFile, {
-      mint: chain.usdcMint,
-      refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
-    }),
     market: newMarket(),
     suppliers: { agent: agentSupplier(), simulated: simulatedSupplier({ clock, random }) },
     settings,
@@ -98,7 +103,25 @@ async function openServices(
     metrics,
     hints: inProcessHints(clock),
   };
-  return { services, chain, databaseUrl, payerFile };
+  return { services, chain, databaseUrl, payerFile, treasuryFile };
+}
+
+/** What the treasury's process gets to know: its own settings and key, and none of ours. */
+function treasuryEnvironment(
+  { services, databaseUrl, treasuryFile }: LocalServices,
+  environment: Environment,
+): Record<string, string> {
+  const given = Object.entries(environment).filter(([name]) => name.startsWith("VOLLEY_TREASURY_"));
+  return {
+    ...(Object.fromEntries(given) as Record<string, string>),
+    VOLLEY_TREASURY_KEYPAIR: treasuryFile,
+    VOLLEY_TREASURY_ADDRESS: services.settings.treasuryAddress,
+    VOLLEY_CHAIN_POLL_MS: String(services.settings.chainPollMs),
+    DATABASE_URL: databaseUrl,
+    SOLANA_RPC_URL: services.settings.solanaRpcUrls.join(","),
+    USDC_MINT: services.settings.usdcMint,
+    VOLLEY_LOG_LEVEL: environment.VOLLEY_LOG_LEVEL ?? "warn",
+  };
 }
 
 /** The machine can be rented once its first heartbeat has arrived. */
@@ -160,7 +183,8 @@ export async function startLocal(
   const level = environment.VOLLEY_LOG_LEVEL === "debug" ? "debug" : "warn";
   const logger = jsonLogger({ clock: systemClock, level, write: (line) => process.stderr.write(`${line}\n`) });
 
-  const { services, chain, databaseUrl, payerFile } = await openServices(options, environment, logger, stack);
+  const opened = await openServices(options, environment, logger, stack);
+  const { services, chain, databaseUrl, payerFile } = opened;
   const server = await serve(services, { port: options.port, host: "127.0.0.1", refuse: refuseForeign });
   stack.defer(() => server.stop());
 
@@ -179,6 +203,14 @@ export async function startLocal(
   });
   stack.defer(() => agent.stop({ stopWorkloads: true }));
   await waitForNode(services, agent.nodeId);
+
+  const treasury = startTreasuryProcess({
+    clock: services.clock,
+    logger,
+    program: new URL("./treasury.ts", import.meta.url),
+    environment: treasuryEnvironment(opened, environment),
+  });
+  stack.defer(() => treasury.stop());
 
   const localFile = join(dataFolder, "local.json");
   stack.defer(() => rm(localFile, { force: true }));

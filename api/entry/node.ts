@@ -9,7 +9,6 @@ import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
-import { treasurySignerFromFile } from "../treasury/treasury-signer-file.ts";
 import { serve } from "./serve.ts";
 
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -29,20 +28,12 @@ async function main(): Promise<void> {
   });
   const settings = readSettings(process.env);
   const databaseUrl = required("DATABASE_URL", "postgres://user:password@host:5432/volley");
-  const treasuryFile = process.env.VOLLEY_TREASURY_KEYPAIR;
   const metrics = prometheusMetrics(logger);
   const services = {
     clock: systemClock,
     random: strongRandom(),
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: openChain(settings, { clock: systemClock, logger, metrics }),
-    // Without a key this process never signs; refunds wait for one that does.
-    signer: treasuryFile
-      ? await treasurySignerFromFile(treasuryFile, {
-          mint: settings.usdcMint,
-          refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
-        })
-      : null,
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,

@@ -76,8 +76,6 @@ function openServices(bindings: Bindings): Services {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     }),
     chain,
-    // The key that can spend is never at the edge; refunds are signed by a process that holds it.
-    signer: null,
     market,
     suppliers: { agent: agentSupplier() },
     settings,

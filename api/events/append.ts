@@ -1,6 +1,6 @@
 import type { EventType } from "@volley/schema/resources/cluster";
 import { sql } from "drizzle-orm";
-import { type Context, newId } from "../context.ts";
+import { type Maker, newId } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { Transaction } from "../db/database.ts";
  * wherever others are taken too.
  */
 export async function appendEvent(
-  ctx: Context,
+  ctx: Maker,
   tx: Transaction,
   clusterId: string,
   type: EventType,

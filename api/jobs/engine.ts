@@ -4,21 +4,29 @@
  * runs out and another worker repeats the step; that is why every step may be repeated.
  */
 import { sql } from "drizzle-orm";
-import { type Context, type Services, systemContext } from "../context.ts";
+import { type Caller, type Services, systemContext } from "../context.ts";
 import { rows } from "../db/database.ts";
 import type { TaskKind } from "../db/tables.ts";
 
 /** When the object has to be looked at again; `done` when never, unless something wakes it. */
 export type TaskOutcome = { readonly dueAtMs: number } | "done";
 
-/** One level-triggered step for one object. `ctx.signal` is aborted when the lease is lost or the worker must stop. */
-export type TaskHandler = (ctx: Context, id: string) => Promise<TaskOutcome>;
-export type TaskHandlers = Readonly<Partial<Record<TaskKind, TaskHandler>>>;
+/** What the engine itself needs; its handlers get all that their process holds. */
+export type EngineServices = Pick<Services, "clock" | "random" | "db" | "logger" | "metrics" | "hints">;
 
-export interface EngineOptions {
+/** One level-triggered step for one object. `ctx.signal` is aborted when the lease is lost or the worker must stop. */
+export type TaskHandler<Held extends EngineServices = Services> = (
+  ctx: Held & Caller,
+  id: string,
+) => Promise<TaskOutcome>;
+export type TaskHandlers<Held extends EngineServices = Services> = Readonly<
+  Partial<Record<TaskKind, TaskHandler<Held>>>
+>;
+
+export interface EngineOptions<Held extends EngineServices = Services> {
   /** Names the worker in the rows that it has leased. */
   readonly owner: string;
-  readonly handlers: TaskHandlers;
+  readonly handlers: TaskHandlers<Held>;
   /** A worker that is silent for longer has lost its tasks. */
   readonly leaseMs?: number;
 }
@@ -39,7 +47,11 @@ const ALARM_ATTEMPTS = 8;
 const ERROR_LENGTH_MAX = 2000;
 
 /** Takes up to `limit` due tasks that nobody holds, oldest first. */
-export async function leaseTasks(services: Services, options: EngineOptions, limit: number): Promise<LeasedTask[]> {
+export async function leaseTasks<Held extends EngineServices>(
+  services: Held,
+  options: EngineOptions<Held>,
+  limit: number,
+): Promise<LeasedTask[]> {
   const kinds = Object.keys(options.handlers);
   if (limit < 1 || kinds.length === 0) return [];
   const nowMs = services.clock.nowMs();
@@ -65,10 +77,10 @@ export async function leaseTasks(services: Services, options: EngineOptions, lim
  * @returns `applied`, with `again` when it is due at once; `failed` when it will be tried again later;
  * `stale` when the lease was lost, in which case nothing was written
  */
-export async function runTask(
-  services: Services,
+export async function runTask<Held extends EngineServices>(
+  services: Held,
   task: LeasedTask,
-  options: EngineOptions,
+  options: EngineOptions<Held>,
   signal: AbortSignal,
 ): Promise<"applied" | "again" | "failed" | "stale"> {
   const handler = options.handlers[task.kind];
@@ -88,9 +100,9 @@ export async function runTask(
 }
 
 /** Takes one batch of due tasks and runs them side by side. @returns how many were taken */
-export async function runTasks(
-  services: Services,
-  options: EngineOptions & { readonly batch: number; readonly signal: AbortSignal },
+export async function runTasks<Held extends EngineServices>(
+  services: Held,
+  options: EngineOptions<Held> & { readonly batch: number; readonly signal: AbortSignal },
 ): Promise<number> {
   const tasks = await leaseTasks(services, options, options.batch);
   const results = await Promise.allSettled(tasks.map((task) => runTask(services, task, options, options.signal)));
@@ -102,7 +114,7 @@ export async function runTasks(
 }
 
 /** Gives leased tasks back, due at once, so that another worker need not wait for the lease to run out. */
-export async function handBackTasks(services: Services, tasks: readonly LeasedTask[]): Promise<void> {
+export async function handBackTasks(services: EngineServices, tasks: readonly LeasedTask[]): Promise<void> {
   for (const task of tasks) {
     await services.db.execute(
       sql`UPDATE tasks SET lock_token = NULL, lock_owner = NULL, lock_expires_at = NULL
@@ -113,9 +125,9 @@ export async function handBackTasks(services: Services, tasks: readonly LeasedTa
 
 /** Extends the lease while the handler works; aborts the handler once somebody else holds the task. */
 async function keepLease(
-  services: Services,
+  services: EngineServices,
   task: LeasedTask,
-  options: EngineOptions,
+  options: Pick<EngineOptions, "leaseMs">,
   ended: AbortSignal,
   lost: AbortController,
 ): Promise<void> {
@@ -141,7 +153,7 @@ async function keepLease(
 
 /** A wake-up that came while the task was leased makes it due at once. */
 async function applyOutcome(
-  services: Services,
+  services: EngineServices,
   task: LeasedTask,
   outcome: TaskOutcome,
 ): Promise<"applied" | "again" | "stale"> {
@@ -167,7 +179,7 @@ async function applyOutcome(
   return Number(applied.due_at) <= nowMs ? "again" : "applied";
 }
 
-async function applyFailure(services: Services, task: LeasedTask, error: unknown): Promise<"failed" | "stale"> {
+async function applyFailure(services: EngineServices, task: LeasedTask, error: unknown): Promise<"failed" | "stale"> {
   const nowMs = services.clock.nowMs();
   const attempts = task.attempts + 1;
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -2,15 +2,13 @@ import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
 import { purgeKeys } from "../idempotency/purge-keys.ts";
 import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../payments/inbound/watch-payment.ts";
-import { processRefund } from "../payments/refunds/process-refund.ts";
 import { sweepNodes } from "../supply/sweep-nodes.ts";
 import type { TaskHandlers } from "./engine.ts";
 
-/** Which step follows which kind of task. */
+/** Which step follows which kind of task. Whatever needs a key that spends is in `api/treasury/handlers.ts`. */
 export const TASK_HANDLERS: TaskHandlers = {
   cluster: reconcileCluster,
   payment: watchPayment,
-  refund: processRefund,
   treasury: sweepTreasury,
   nodes: sweepNodes,
   keys: purgeKeys,

@@ -1,8 +1,15 @@
 /** The engine as a loop, for Node: woken by hints at once, by polling at the latest. */
 import type { Services } from "../context.ts";
-import { type EngineOptions, handBackTasks, type LeasedTask, leaseTasks, runTask } from "./engine.ts";
+import {
+  type EngineOptions,
+  type EngineServices,
+  handBackTasks,
+  type LeasedTask,
+  leaseTasks,
+  runTask,
+} from "./engine.ts";
 
-export interface LoopOptions extends EngineOptions {
+export interface LoopOptions<Held extends EngineServices = Services> extends EngineOptions<Held> {
   /** Tasks at work at the same time. */
   readonly concurrency?: number;
   /** How often to look for due tasks when nothing says that there are some. */
@@ -15,7 +22,11 @@ export interface LoopOptions extends EngineOptions {
 const CUT_MS = 1_000;
 
 /** Runs due tasks until the signal; then finishes what it has begun, or hands it back. Never rejects. */
-export async function runTaskLoop(services: Services, options: LoopOptions, signal: AbortSignal): Promise<void> {
+export async function runTaskLoop<Held extends EngineServices>(
+  services: Held,
+  options: LoopOptions<Held>,
+  signal: AbortSignal,
+): Promise<void> {
   const { concurrency = 16, pollMs = 250, drainMs = 10_000 } = options;
   const running = new Map<LeasedTask, Promise<void>>();
   const cut = new AbortController();
@@ -61,7 +72,11 @@ export async function runTaskLoop(services: Services, options: LoopOptions, sign
   await settleWithin(services, running.values(), CUT_MS);
 }
 
-async function settleWithin(services: Services, work: Iterable<Promise<void>>, ms: number): Promise<void> {
+async function settleWithin(
+  services: Pick<Services, "clock">,
+  work: Iterable<Promise<void>>,
+  ms: number,
+): Promise<void> {
   const settled = new AbortController();
   await Promise.race([Promise.all(work), services.clock.sleep(ms, settled.signal).catch(() => undefined)]);
   settled.abort();

@@ -1,7 +1,7 @@
 /** Names of the ledger's accounts. A balance is credits minus debits. */
 import type { Id } from "@volley/schema/ids";
 import { sql } from "drizzle-orm";
-import type { Context } from "../context.ts";
+import type { Maker } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
 import type { accounts } from "../db/tables.ts";
 
@@ -29,6 +29,6 @@ export const refundAccount = (refundId: Id<"refund"> | string) => `refund:${refu
 export const supplierAccount = (supplierId: string) => `supplier:${supplierId}`;
 
 /** Makes the account if it isn't there. */
-export async function openAccount(ctx: Context, tx: Transaction, id: string, kind: AccountKind): Promise<void> {
+export async function openAccount(ctx: Maker, tx: Transaction, id: string, kind: AccountKind): Promise<void> {
   await tx.execute(sql`SELECT ledger_open(${id}, ${kind}, ${ctx.clock.nowMs()}::bigint)`);
 }

@@ -1,6 +1,6 @@
 import type { Id } from "@volley/schema/ids";
 import { sql } from "drizzle-orm";
-import { type Context, newId } from "../context.ts";
+import { type Maker, newId } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
 import { customerAccount, escrowAccount } from "./accounts.ts";
 import { ledgerCall } from "./errors.ts";
@@ -17,7 +17,7 @@ export interface HoldInput {
 }
 
 /** Declares a hold for the cluster's bill. It binds nothing before it is funded. */
-export async function hold(ctx: Context, tx: Transaction, input: HoldInput): Promise<Id<"transfer">> {
+export async function hold(ctx: Maker, tx: Transaction, input: HoldInput): Promise<Id<"transfer">> {
   const id = newId(ctx, "transfer");
   const { clusterId, ownerId, amountMicroUsdc, timeoutMs, reference } = input;
   await ledgerCall(

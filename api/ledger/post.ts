@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { type Context, newId } from "../context.ts";
+import { type Maker, newId } from "../context.ts";
 import { rows, type Transaction } from "../db/database.ts";
 import { ledgerCall } from "./errors.ts";
 
@@ -16,7 +16,7 @@ export interface Posting {
  * Moves money at once. False when the same cause has moved it before.
  * @throws {LedgerError} `insufficient_funds`
  */
-export async function post(ctx: Context, tx: Transaction, posting: Posting): Promise<boolean> {
+export async function post(ctx: Maker, tx: Transaction, posting: Posting): Promise<boolean> {
   const { debit, credit, amountMicroUsdc, reason, reference } = posting;
   const [answer] = await ledgerCall(
     rows<{ moved: boolean }>(

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { type Context, newId } from "../context.ts";
+import { type Maker, newId } from "../context.ts";
 import type { Transaction } from "../db/database.ts";
 import { ledgerCall } from "./errors.ts";
 
@@ -7,7 +7,7 @@ import { ledgerCall } from "./errors.ts";
  * Ends a hold: posts `amountMicroUsdc` of it and frees the rest; 0 voids it, funded or not.
  * @throws {LedgerError} `hold_not_found`, `hold_already_resolved`, `hold_not_funded`, `amount_exceeds_hold`
  */
-export async function resolve(ctx: Context, tx: Transaction, holdId: string, amountMicroUsdc: bigint): Promise<void> {
+export async function resolve(ctx: Maker, tx: Transaction, holdId: string, amountMicroUsdc: bigint): Promise<void> {
   await ledgerCall(
     tx.execute(
       sql`SELECT ledger_resolve(${newId(ctx, "transfer")}, ${holdId}, ${amountMicroUsdc}::bigint,

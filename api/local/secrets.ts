@@ -2,8 +2,11 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { getBase58Decoder } from "@solana/kit";
 import { z } from "zod";
 
+const SECRET_BYTES = 32;
+const keypairSchema = z.array(z.number().int().min(0).max(255)).length(64);
 const secretsSchema = z.object({ quote_key: z.string(), secret_key: z.string() });
 
 async function readOrCreate(file: string, create: () => string): Promise<string> {
@@ -44,4 +47,10 @@ export async function keypairFile(folder: string, name: string): Promise<string>
   const file = join(folder, `${name}.json`);
   await readOrCreate(file, newKeypairJson);
   return file;
+}
+
+/** Whose key a file holds, without the half that signs. */
+export async function addressOfKeypair(file: string): Promise<string> {
+  const bytes = keypairSchema.parse(JSON.parse(await readFile(file, "utf8")));
+  return getBase58Decoder().decode(Uint8Array.from(bytes.slice(SECRET_BYTES)));
 }

@@ -30,7 +30,7 @@ interface ChainOptions {
   readonly metrics: Metrics;
   readonly folder: string;
   readonly port: number;
-  readonly treasuryFile: string;
+  readonly treasuryAddress: string;
   readonly payerFile: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly onError: (error: unknown) => void;
@@ -60,12 +60,12 @@ export async function startChain(options: ChainOptions): Promise<LocalChain> {
   });
   try {
     const chain = rpcChainAt(server.rpcUrl, { clock });
-    const [treasury, payer] = await Promise.all([readKeypair(options.treasuryFile), readKeypair(options.payerFile)]);
+    const payer = await readKeypair(options.payerFile);
     if (isNew) {
-      await askFaucet(server.faucetUrl, { address: treasury.address, sol: WALLET_SOL });
+      await askFaucet(server.faucetUrl, { address: options.treasuryAddress, sol: WALLET_SOL });
       await askFaucet(server.faucetUrl, { address: payer.address, sol: WALLET_SOL, usdc: PAYER_USDC });
     }
-    await openTokenAccount(chain, payer, treasury.address, server.usdcMint);
+    await openTokenAccount(chain, payer, options.treasuryAddress, server.usdcMint);
     const { rpcUrl, wsUrl, faucetUrl, usdcMint } = server;
     return { chain, rpcUrl, wsUrl, faucetUrl, usdcMint, close: () => server.close() };
   } catch (error) {

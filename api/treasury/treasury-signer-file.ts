@@ -21,9 +21,9 @@ import { z } from "zod";
 import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
 
 export interface FileSignerOptions {
-  readonly mint: string;
+  readonly usdcMint: string;
   /** It signs nothing above. */
-  readonly refundMaxMicroUsdc: bigint;
+  readonly transactionMaxMicroUsdc: bigint;
 }
 
 export class SignerError extends Error {
@@ -36,7 +36,7 @@ const OTHERS = 0o077;
 /** @throws {SignerError} when the file is missing, readable by others, or no key */
 export async function treasurySignerFromFile(path: string, options: FileSignerOptions): Promise<TreasurySigner> {
   const signer = await createKeyPairSignerFromBytes(await readKey(path));
-  const { mint, refundMaxMicroUsdc: maximum } = options;
+  const { usdcMint, transactionMaxMicroUsdc: maximum } = options;
   return {
     address: signer.address,
     async signRefund(order) {
@@ -45,7 +45,7 @@ export async function treasurySignerFromFile(path: string, options: FileSignerOp
           `refund ${order.refundId} is over ${order.amountMicroUsdc} micro-USDC; this signer signs 1 to ${maximum}`,
         );
       }
-      return sign(signer, mint, order);
+      return sign(signer, usdcMint, order);
     },
   };
 }

@@ -60,7 +60,6 @@ export async function benchSettlement(): Promise<BenchRow[]> {
     random: strongRandom(),
     db,
     chain: poolAt([rpcUrl, rpcUrl, rpcUrl], { clock, metrics: noMetrics }),
-    signer: null,
     market: newMarket(),
     suppliers: {},
     settings: readSettings({

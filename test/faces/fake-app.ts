@@ -84,7 +84,6 @@ export function fakeServices(log: Record<string, unknown>[], environment: Record
     random: strongRandom(),
     db: { execute: missing("the database") } as never,
     chain: { slot: missing("the chain") } as never,
-    signer: null,
     market: { isLoaded: () => false } as never,
     suppliers: {},
     settings: readSettings({ ...TEST_ENVIRONMENT, ...environment }),

@@ -1,6 +1,7 @@
 /**
  * The whole API over loopback, on a database and a development chain of its own, with the real adapters: served by
- * this process, or by workerd. Machines join through the API, with the real agent.
+ * this process, or by workerd, with the treasury's process beside it. Machines join through the API, with the real
+ * agent.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -18,11 +19,11 @@ import type { Services } from "../../api/context.ts";
 import { serve } from "../../api/entry/serve.ts";
 import { type DevelopmentChainServer, startDevelopmentChain } from "../../api/local/chain/start-development-chain.ts";
 import { openTokenAccount } from "../../api/local/open-token-account.ts";
+import { startTreasuryProcess } from "../../api/local/treasury-process.ts";
 import { newMarket } from "../../api/market/market.ts";
 import { readSettings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import { issueEnrolmentToken } from "../../api/supply/issue-enrolment-token.ts";
-import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { until } from "./services.ts";
 
@@ -99,10 +100,6 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
     random: strongRandom(),
     db: database.db,
     chain: rpcChainAt(chain.rpcUrl, { clock }),
-    signer: await treasurySignerFromFile(treasuryFile, {
-      mint: chain.usdcMint,
-      refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
-    }),
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,
@@ -111,6 +108,20 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
     hints: inProcessHints(clock),
   };
   await openTokenAccount(services.chain, payer, treasury.address, chain.usdcMint);
+  const treasuryProcess = startTreasuryProcess({
+    clock,
+    logger,
+    program: new URL("../../api/entry/treasury.ts", import.meta.url),
+    environment: {
+      DATABASE_URL: database.url,
+      SOLANA_RPC_URL: chain.rpcUrl,
+      USDC_MINT: chain.usdcMint,
+      VOLLEY_TREASURY_KEYPAIR: treasuryFile,
+      VOLLEY_CHAIN_POLL_MS: environment.VOLLEY_CHAIN_POLL_MS,
+      VOLLEY_LOG_LEVEL: "warn",
+    },
+  });
+  stack.defer(() => treasuryProcess.stop());
   const disposables = stack.move();
   return { database, chain, payer, environment, services, log, close: () => disposables.disposeAsync() };
 }

@@ -55,7 +55,6 @@ export function testServices(database: TestDatabase, parts: Partial<Services> = 
     random: strongRandom(),
     db: database.db,
     chain: missing("chain"),
-    signer: null,
     market: newMarket(),
     suppliers: {},
     settings: TEST_SETTINGS,

@@ -75,7 +75,8 @@ describe("an address for refunds", () => {
 });
 
 describe("the signer with a key file", () => {
-  const open = (path: string) => treasurySignerFromFile(path, { mint: world.chain.usdcMint, refundMaxMicroUsdc: 100n });
+  const open = (path: string) =>
+    treasurySignerFromFile(path, { usdcMint: world.chain.usdcMint, transactionMaxMicroUsdc: 100n });
   const order = async (amountMicroUsdc: bigint) => ({
     refundId: "rfd_1",
     to: (await world.wallet()).address,

@@ -4,12 +4,11 @@ import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chainPool } from "../../api/chain/pool.ts";
-import type { Context } from "../../api/context.ts";
 import { refundAttempts } from "../../api/db/tables.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { createRefund } from "../../api/payments/refunds/create-refund.ts";
-import { processRefund } from "../../api/payments/refunds/process-refund.ts";
 import { ChainError } from "../../api/ports/chain.ts";
+import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
 import { FaultyNode, NODE_FAULTS } from "../chain/faulty-node.ts";
 import { usdcAccountOf } from "../chain/wallet.ts";
 import type { Reservation } from "../harness/reservation.ts";
@@ -56,7 +55,7 @@ function behind(count: number) {
 }
 
 /** All the work that tasks do, a step of each; a step that fails is repeated, as the engine does. */
-async function work(context: Context, watched: readonly Reservation[], refundIds: readonly string[] = []) {
+async function work(context: MoneyWorld["ctx"], watched: readonly Reservation[], refundIds: readonly string[] = []) {
   for (const reservation of watched) await tolerate(world.watch(reservation, context));
   await tolerate(world.sweep(context));
   for (const id of refundIds) await tolerate(processRefund(context, id));

@@ -17,7 +17,7 @@ import { strongRandom } from "../../api/adapters/strong-random.ts";
 import { rpcChain } from "../../api/chain/rpc.ts";
 import { type Actor, type Context, type Services, systemContext } from "../../api/context.ts";
 import { clusters, inboundTransfers, paymentNotices, payments, refunds } from "../../api/db/tables.ts";
-import type { TaskHandler, TaskOutcome } from "../../api/jobs/engine.ts";
+import type { TaskOutcome } from "../../api/jobs/engine.ts";
 import { auditCapacity } from "../../api/ledger/audit-capacity.ts";
 import { auditChain } from "../../api/ledger/audit-chain.ts";
 import { auditLedger } from "../../api/ledger/audit-ledger.ts";
@@ -25,9 +25,11 @@ import type { AuditResult } from "../../api/ledger/audit-result.ts";
 import { type ChainFaults, faultyTransport } from "../../api/local/chain/faulty-transport.ts";
 import { sweepTreasury } from "../../api/payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../../api/payments/inbound/watch-payment.ts";
-import { processRefund } from "../../api/payments/refunds/process-refund.ts";
 import type { Logger } from "../../api/ports/logger.ts";
 import type { Settings } from "../../api/settings.ts";
+import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
+import type { TreasuryContext, TreasuryServices } from "../../api/treasury/treasury-context.ts";
+import type { TreasurySettings } from "../../api/treasury/treasury-settings.ts";
 import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { fundedWallet, newChain, oneSol, send, usdcAccountOf } from "../chain/wallet.ts";
 import { createTestDatabase } from "../harness/database.ts";
@@ -69,7 +71,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
   const random = strongRandom();
   const treasury = await writeKey(join(folder, "treasury.json"));
   chain.faucet({ address: treasury.address, lamports: 10n * oneSol, microUsdc: 1n });
-  const settings: Settings = {
+  const settings: Settings & TreasurySettings = {
     publicUrl: "http://127.0.0.1",
     quoteKeys: ["k"],
     secretKey: "k",
@@ -86,7 +88,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,
-    refundMaxMicroUsdc: 1_000_000_000n,
+    transactionMaxMicroUsdc: 1_000_000_000n,
     chainPollMs: 500,
     bodyBytesMax: 262_144,
     rateLimitPerMinute: 1_000_000,
@@ -94,15 +96,13 @@ export async function newMoneyWorld(connectionsMax = 10) {
   };
   const chainWith = (faults: Partial<ChainFaults> = {}, dice: () => number = () => 1) =>
     rpcChain(createSolanaRpcFromTransport(faultyTransport(chain, faults, dice)), { clock });
-  const services: Services = {
+  /** One program does here what two processes do elsewhere. */
+  const services: Services & TreasuryServices = {
     clock,
     random,
     db,
     chain: chainWith(),
-    signer: await treasurySignerFromFile(join(folder, "treasury.json"), {
-      mint: chain.usdcMint,
-      refundMaxMicroUsdc: settings.refundMaxMicroUsdc,
-    }),
+    signer: await treasurySignerFromFile(join(folder, "treasury.json"), settings),
     // Money needs no market.
     market: {} as Services["market"],
     suppliers: {},
@@ -126,7 +126,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     supplierId,
     chainWith,
     /** The context with other parts. */
-    with: (parts: Partial<Context>): Context => ({ ...ctx, ...parts }),
+    with: (parts: Partial<typeof ctx>) => ({ ...ctx, ...parts }),
     as: (actor: Actor, idempotencyKey: string | null = null): Context => ({ ...ctx, actor, idempotencyKey }),
     holder: (reservation: Reservation, idempotencyKey: string | null = null): Context => ({
       ...ctx,
@@ -184,7 +184,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
       throw new Error("the sweep doesn't come to an end");
     },
     /** Runs the refund's task until it is done, with slots passing in between. */
-    async finishRefund(id: string, context: Context = ctx): Promise<void> {
+    async finishRefund(id: string, context: TreasuryContext = ctx): Promise<void> {
       await repeat(world, processRefund, id, context);
     },
     async payment(reservation: Reservation) {
@@ -219,11 +219,11 @@ export async function newMoneyWorld(connectionsMax = 10) {
 }
 
 /** Runs a task's step again and again, with time and slots passing to when it is due. */
-export async function repeat(
+export async function repeat<Ctx>(
   world: Pick<MoneyWorld, "advance" | "clock">,
-  handler: TaskHandler,
+  handler: (ctx: Ctx, id: string) => Promise<TaskOutcome>,
   id: string,
-  context: Context,
+  context: Ctx,
   stepsMax = 1_000,
 ): Promise<void> {
   for (let step = 0; step < stepsMax; step++) {

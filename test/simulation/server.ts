@@ -13,6 +13,7 @@ import type { Supplier } from "../../api/ports/supplier.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
 import type { Settings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
+import type { TreasurySettings } from "../../api/treasury/treasury-settings.ts";
 import type { SimulatedChain } from "./chain.ts";
 import type { ApiRequest, ApiResponse } from "./client.ts";
 import type { SimulatedDatabase } from "./database.ts";
@@ -29,13 +30,15 @@ export interface Outside {
   readonly supplier: Supplier;
   readonly signer: TreasurySigner;
   readonly settings: Settings;
+  /** Of the treasury's process. */
+  readonly treasurySettings: TreasurySettings;
   /** How often a process looks for due tasks when nothing hints at one. */
   readonly taskPollMs: number;
   readonly faults: () => Faults;
   readonly onLog: (level: "warn" | "error", message: string, fields: unknown) => void;
 }
 
-const NO_METRICS: Metrics = {
+export const NO_METRICS: Metrics = {
   count: () => undefined,
   gauge: () => undefined,
   observe: () => undefined,
@@ -116,7 +119,6 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     random,
     db: outside.database.openFor(process, outside.faults),
     chain: outside.chain.openFor(process, outside.faults),
-    signer: signerFor(process, outside),
     market: newMarket(),
     suppliers: { simulated: supplierFor(process, outside), agent: agentSupplier() },
     settings: outside.settings,
@@ -140,18 +142,7 @@ function supplierFor(process: SimulatedProcess, { supplier, faults }: Outside): 
   };
 }
 
-function signerFor(process: SimulatedProcess, { signer, faults }: Outside): TreasurySigner {
-  return {
-    address: signer.address,
-    signRefund: (order) =>
-      process.call("signer signRefund", () => signer.signRefund(order), {
-        rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },
-        lost: () => new Error("the signer is away"),
-      }),
-  };
-}
-
-function loggerFor(process: SimulatedProcess, onLog: Outside["onLog"]): Logger {
+export function loggerFor(process: SimulatedProcess, onLog: Outside["onLog"]): Logger {
   const log = (level: "warn" | "error") => (message: string, fields: unknown) => {
     if (process.isAlive) onLog(level, message, fields);
   };

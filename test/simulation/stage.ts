@@ -33,8 +33,8 @@ export async function openStage(): Promise<Stage & AsyncDisposable> {
   const database = new SimulatedDatabase(server.url);
   stack.defer(() => database.close());
   const signer = await treasurySignerFromFile(await treasuryFile(folder), {
-    mint: deriveKey(CHAIN_SEED, "usdc mint").address,
-    refundMaxMicroUsdc: 10n ** 12n,
+    usdcMint: deriveKey(CHAIN_SEED, "usdc mint").address,
+    transactionMaxMicroUsdc: 10n ** 12n,
   });
   const opened = stack.move();
   return { database, signer, [Symbol.asyncDispose]: () => opened.disposeAsync() };

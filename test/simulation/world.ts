@@ -17,6 +17,7 @@ import type { Renter } from "./renter.ts";
 import { Server } from "./server.ts";
 import type { Stage } from "./stage.ts";
 import { Timeline } from "./timeline.ts";
+import { runTreasury } from "./treasury.ts";
 import { Wallet } from "./wallet.ts";
 
 const START_MS = Date.UTC(2027, 0, 1);
@@ -63,6 +64,7 @@ export class World {
   readonly renters: Renter[] = [];
   readonly #fate: Fate & { faults?: Faults };
   readonly #servers: Server[] = [];
+  #treasury: SimulatedProcess | null = null;
   #faults: Faults;
   #generation = 0;
 
@@ -75,6 +77,7 @@ export class World {
     const world = new World(options, random, nodes);
     for (const node of nodes) world.#startAgent(node);
     for (let index = 0; index < options.processes; index++) world.#boot(index);
+    world.#bootTreasury();
     return world;
   }
 
@@ -114,6 +117,7 @@ export class World {
       supplier: this.cloud,
       signer,
       settings: this.settings,
+      treasurySettings: { ...this.settings, transactionMaxMicroUsdc: 10n ** 12n },
       taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
       faults,
       onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),
@@ -142,6 +146,7 @@ export class World {
   /** Lets go of everything that would stay in memory. */
   close(): void {
     for (const server of this.#servers) server.process.close();
+    this.#treasury?.close();
   }
 
   /** From here on nothing goes wrong any more. What has begun may end. */
@@ -214,32 +219,40 @@ export class World {
     new Agent({ nodeId, key }, network, this.timeline, random, this.machines, () => this.#faults, this.count).start();
   }
 
+  /** A process of the server. It is replaced when it dies. */
   #boot(index: number): void {
-    const name = `${String.fromCharCode(97 + index)}${++this.#generation}`;
-    const process = new SimulatedProcess(
-      name,
-      this.timeline,
-      this.random.stream(`process ${name}`),
-      this.#fate,
-      this.#faults.clockSkewMs,
-      async () => {
-        await this.database.processDied(process);
-        this.#restart(index);
-      },
-    );
+    const process = this.#launch(String.fromCharCode(97 + index), () => this.#boot(index));
     const server = new Server(process, this.#outside);
     this.#servers[index] = server;
-    this.timeline.note(`${name} starts`);
-    server.run().catch((error: unknown) => {
-      if (!process.isAlive) return;
-      this.timeline.note(`${name} could not start: ${error instanceof Error ? error.message : error}`);
-      this.timeline.after(0, () => process.crash());
-    });
+    this.#watch(process, server.run());
   }
 
-  #restart(index: number): void {
-    const delayMs = this.random.whole(RESTART_MS.least, RESTART_MS.most);
-    this.timeline.after(delayMs, () => this.#boot(index));
+  /** The process that holds the key. */
+  #bootTreasury(): void {
+    const process = this.#launch("treasury", () => this.#bootTreasury());
+    this.#treasury = process;
+    this.#watch(process, runTreasury(process, this.#outside));
+  }
+
+  #launch(role: string, again: () => void): SimulatedProcess {
+    const name = `${role}${++this.#generation}`;
+    const random = this.random.stream(`process ${name}`);
+    const skewMs = this.#faults.clockSkewMs;
+    const process = new SimulatedProcess(name, this.timeline, random, this.#fate, skewMs, async () => {
+      await this.database.processDied(process);
+      this.timeline.after(this.random.whole(RESTART_MS.least, RESTART_MS.most), again);
+    });
+    this.timeline.note(`${name} starts`);
+    return process;
+  }
+
+  /** A process that can't start dies of it. */
+  #watch(process: SimulatedProcess, work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!process.isAlive) return;
+      this.timeline.note(`${process.name} could not start: ${error instanceof Error ? error.message : error}`);
+      this.timeline.after(0, () => process.crash());
+    });
   }
 
   async #withTimeout(answer: Promise<ApiResponse>): Promise<ApiResponse> {

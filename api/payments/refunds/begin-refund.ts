@@ -1,6 +1,6 @@
 import { toMoney } from "@volley/schema/money";
 import type { Bill } from "@volley/schema/resources/cluster";
-import { type Context, newId } from "../../context.ts";
+import { type Maker, newId } from "../../context.ts";
 import { type Transaction, wake } from "../../db/database.ts";
 import { refunds } from "../../db/tables.ts";
 import { appendEvent } from "../../events/append.ts";
@@ -28,7 +28,7 @@ export interface RefundInput {
  * the owner's row, has checked the address, and knows that the money is there.
  * @throws {LedgerError} `insufficient_funds`
  */
-export async function beginRefund(ctx: Context, tx: Transaction, input: RefundInput): Promise<RefundRow> {
+export async function beginRefund(ctx: Maker, tx: Transaction, input: RefundInput): Promise<RefundRow> {
   const { owner, toAddress, amountMicroUsdc, notBeforeMs } = input;
   const nowMs = ctx.clock.nowMs();
   const id = newId(ctx, "refund");

@@ -3,8 +3,14 @@ import { SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
 import { findAssociatedTokenPda, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { TOKEN_2022_PROGRAM_ADDRESS } from "@solana-program/token-2022";
 import { VolleyError } from "@volley/schema/errors";
-import type { Context } from "../../context.ts";
 import { type Chain, ChainError } from "../../ports/chain.ts";
+import type { Settings } from "../../settings.ts";
+
+/** What an address is asked of. */
+interface Asked {
+  readonly chain: Chain;
+  readonly settings: Pick<Settings, "treasuryAddress" | "usdcMint">;
+}
 
 /**
  * USDC sent to a wrong kind of address is lost for good, so only wallets pass: accounts of the system program, or
@@ -12,7 +18,7 @@ import { type Chain, ChainError } from "../../ports/chain.ts";
  * cost, whoever closed it again would keep the rent, and the same money could go round until the treasury had no SOL.
  * @throws {VolleyError} `address_invalid`; `unavailable` when the chain can't be asked
  */
-export async function checkRefundAddress(ctx: Pick<Context, "chain" | "settings">, text: string): Promise<void> {
+export async function checkRefundAddress(ctx: Asked, text: string): Promise<void> {
   if (!isAddress(text)) throw invalid("It is not an address: 32 bytes in base58.");
   if (text === ctx.settings.treasuryAddress || text === ctx.settings.usdcMint) {
     throw invalid("It is an address of ours, not of a wallet of yours.");
@@ -43,7 +49,7 @@ const invalid = (why: string) =>
     nextAction: "Give the address of a Solana wallet that you control and that holds, or has held, USDC.",
   });
 
-async function ask<Answer>(ctx: Pick<Context, "chain">, question: (chain: Chain) => Promise<Answer>): Promise<Answer> {
+async function ask<Answer>(ctx: Asked, question: (chain: Chain) => Promise<Answer>): Promise<Answer> {
   try {
     return await question(ctx.chain);
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { toMoney } from "@volley/schema/money";
 import { eq } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
-import type { Context } from "../../context.ts";
+import type { Maker } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { clusters, refunds } from "../../db/tables.ts";
 import { refundAccount } from "../../ledger/accounts.ts";
@@ -13,7 +13,7 @@ import { type RefundRow, sourceAccount } from "./begin-refund.ts";
  * Takes back a refund for which nothing was ever signed: its money is again where it came from, and a cluster's bill
  * says so. The caller holds the rows of the cluster and the refund.
  */
-export async function returnToCredit(ctx: Context, tx: Transaction, refund: RefundRow): Promise<void> {
+export async function returnToCredit(ctx: Maker, tx: Transaction, refund: RefundRow): Promise<void> {
   const { id, clusterId, amountMicroUsdc, kind } = refund;
   await post(ctx, tx, {
     debit: refundAccount(id),

@@ -9,47 +9,43 @@ import { toMoney } from "@volley/schema/money";
 import type { EventType } from "@volley/schema/resources/cluster";
 import { and, count, desc, eq, isNull } from "drizzle-orm";
 import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
-import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../../db/tables.ts";
 import { appendEvent } from "../../events/append.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
+import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
+import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
+import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
+import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
-import type { TreasurySigner } from "../../ports/treasury-signer.ts";
-import { treasuryAccount } from "../inbound/treasury-account.ts";
-import { type RefundRow, toBillRefund } from "./begin-refund.ts";
-import { checkRefundAddress } from "./check-refund-address.ts";
-import { returnToCredit } from "./return-to-credit.ts";
+import type { TreasuryContext } from "../treasury-context.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
 
 /** Beyond the last height at which the blockhash was valid: nodes that lag by so much aren't believed anyway. */
 const EXPIRY_MARGIN_BLOCKS = 32n;
-/** Where no signer is, somebody else's worker does the work. */
-const NO_SIGNER_PAUSE_MS = 60_000;
 /** Nodes send on by themselves; ours is for when they have forgotten. */
 const POLLS_PER_LOOK = 2;
 const FAILED_PAUSE_MS = 30_000;
 const RECENT = 1_000;
 
-export async function processRefund(ctx: Context, id: string): Promise<TaskOutcome> {
+export async function processRefund(ctx: TreasuryContext, id: string): Promise<TaskOutcome> {
   const [refund] = await ctx.db.select().from(refunds).where(eq(refunds.id, id));
   if (refund === undefined || refund.status === "finalized" || refund.status === "cancelled") return "done";
   const soon = () => ({ dueAtMs: ctx.clock.nowMs() + POLLS_PER_LOOK * ctx.settings.chainPollMs });
   const attempt = await liveAttempt(ctx, id);
   if (attempt !== null) return await follow(ctx, refund, attempt, soon);
-  if (ctx.signer === null) return { dueAtMs: ctx.clock.nowMs() + NO_SIGNER_PAUSE_MS };
   if (await hasUnfinishedMoney(ctx, refund)) return soon();
   if (await finalizeBuried(ctx, refund)) return "done";
   if (refund.status === "pending" && !(await canReceive(ctx, refund))) return "done";
-  const signed = await signAttempt(ctx, ctx.signer, refund);
+  const signed = await signAttempt(ctx, refund);
   if (signed !== null) await send(ctx, signed);
   return soon();
 }
 
-async function liveAttempt(ctx: Context, refundId: string): Promise<Attempt | null> {
+async function liveAttempt(ctx: TreasuryContext, refundId: string): Promise<Attempt | null> {
   const [attempt] = await ctx.db
     .select()
     .from(refundAttempts)
@@ -58,7 +54,7 @@ async function liveAttempt(ctx: Context, refundId: string): Promise<Attempt | nu
 }
 
 /** Only money that no fork can take away any more is sent on. What suppliers have earned is long final. */
-async function hasUnfinishedMoney(ctx: Context, { clusterId, customerId }: RefundRow): Promise<boolean> {
+async function hasUnfinishedMoney(ctx: TreasuryContext, { clusterId, customerId }: RefundRow): Promise<boolean> {
   const owned =
     clusterId !== null
       ? eq(payments.clusterId, clusterId)
@@ -78,7 +74,7 @@ async function hasUnfinishedMoney(ctx: Context, { clusterId, customerId }: Refun
  * Reserving knows addresses by their form alone. One that turns out to be a token account or a program would swallow
  * the money, so it becomes credit again, for its holder to name a better address.
  */
-async function canReceive(ctx: Context, refund: RefundRow): Promise<boolean> {
+async function canReceive(ctx: TreasuryContext, refund: RefundRow): Promise<boolean> {
   try {
     await checkRefundAddress(ctx, refund.toAddress);
     return true;
@@ -103,7 +99,7 @@ async function canReceive(ctx: Context, refund: RefundRow): Promise<boolean> {
 }
 
 /** An attempt that was taken for dead has landed after all: against every expectation, so it is looked for. */
-async function finalizeBuried(ctx: Context, refund: RefundRow): Promise<boolean> {
+async function finalizeBuried(ctx: TreasuryContext, refund: RefundRow): Promise<boolean> {
   const dead = await ctx.db.select().from(refundAttempts).where(eq(refundAttempts.refundId, refund.id));
   for (const attempt of dead) {
     const landed = await ctx.chain.transaction(attempt.signature, "finalized", TWO_NODES);
@@ -116,9 +112,9 @@ async function finalizeBuried(ctx: Context, refund: RefundRow): Promise<boolean>
 }
 
 /** Signs and stores. Null when another worker was faster; then its bytes are the ones, and ours are never sent. */
-async function signAttempt(ctx: Context, signer: TreasurySigner, refund: RefundRow): Promise<Attempt | null> {
+async function signAttempt(ctx: TreasuryContext, refund: RefundRow): Promise<Attempt | null> {
   const { blockhash, lastValidBlockHeight } = await ctx.chain.latestBlockhash();
-  const { signature, transactionBase64 } = await signer.signRefund({
+  const { signature, transactionBase64 } = await ctx.signer.signRefund({
     refundId: refund.id,
     to: refund.toAddress,
     amountMicroUsdc: refund.amountMicroUsdc,
@@ -161,7 +157,7 @@ async function lockRefund(tx: Transaction, id: string): Promise<RefundRow | null
 }
 
 /** The answer may be lost while the transaction lands, so it is the status that tells, never this. */
-async function send(ctx: Context, attempt: Attempt): Promise<void> {
+async function send(ctx: TreasuryContext, attempt: Attempt): Promise<void> {
   try {
     await ctx.chain.sendTransaction(attempt.transactionBase64);
   } catch (error) {
@@ -171,7 +167,7 @@ async function send(ctx: Context, attempt: Attempt): Promise<void> {
 }
 
 async function follow(
-  ctx: Context,
+  ctx: TreasuryContext,
   refund: RefundRow,
   attempt: Attempt,
   soon: () => TaskOutcome,
@@ -200,7 +196,7 @@ async function follow(
  * Asked of two nodes, twice around, and in all their indexes: what was signed must not be able to land any more, or
  * signing anew would pay twice.
  */
-async function isExpired(ctx: Context, attempt: Attempt): Promise<boolean> {
+async function isExpired(ctx: TreasuryContext, attempt: Attempt): Promise<boolean> {
   const height = await ctx.chain.blockHeight("finalized", TWO_NODES);
   if (height <= attempt.lastValidBlockHeight + EXPIRY_MARGIN_BLOCKS) return false;
   const { tokenAccount } = await treasuryAccount(ctx.settings);
@@ -210,7 +206,7 @@ async function isExpired(ctx: Context, attempt: Attempt): Promise<boolean> {
   return (await ctx.chain.signatureStatus(attempt.signature, TWO_NODES)) === null;
 }
 
-async function bury(ctx: Context, attempt: Attempt, message: string): Promise<void> {
+async function bury(ctx: TreasuryContext, attempt: Attempt, message: string): Promise<void> {
   const { refundId, signature } = attempt;
   ctx.metrics.count("volley_refund_attempts_dead_total");
   ctx.logger.warn(message, { refund_id: refundId, signature, attempt: attempt.attempt });
@@ -220,7 +216,7 @@ async function bury(ctx: Context, attempt: Attempt, message: string): Promise<vo
     .where(and(eq(refundAttempts.refundId, refundId), eq(refundAttempts.attempt, attempt.attempt)));
 }
 
-async function finalize(ctx: Context, refund: RefundRow, attempt: Attempt): Promise<void> {
+async function finalize(ctx: TreasuryContext, refund: RefundRow, attempt: Attempt): Promise<void> {
   const { signature } = attempt;
   await ctx.db.transaction(async (tx) => {
     const cluster = await lockOwner(tx, refund);
@@ -252,13 +248,13 @@ async function lockOwner(tx: Transaction, { clusterId }: RefundRow): Promise<Clu
   return clusterId === null ? null : await lockCluster(tx, clusterId);
 }
 
-function notifyOwner(ctx: Context, { clusterId }: RefundRow): void {
+function notifyOwner(ctx: TreasuryContext, { clusterId }: RefundRow): void {
   if (clusterId !== null) ctx.hints.notify(`cluster:${clusterId}`);
 }
 
 /** The cluster's bill names the refund that it led to, as it is now; its log says what happened. */
 async function tell(
-  ctx: Context,
+  ctx: TreasuryContext,
   tx: Transaction,
   cluster: ClusterRow | null,
   refund: RefundRow,

@@ -1,0 +1,12 @@
+/** What the steps of the treasury receive: less than a verb gets, and a key that spends. */
+import type { Caller, Services } from "../context.ts";
+import type { TreasurySigner } from "../ports/treasury-signer.ts";
+import type { TreasurySettings } from "./treasury-settings.ts";
+
+export interface TreasuryServices
+  extends Pick<Services, "clock" | "random" | "db" | "chain" | "logger" | "metrics" | "hints"> {
+  readonly settings: TreasurySettings;
+  readonly signer: TreasurySigner;
+}
+
+export type TreasuryContext = TreasuryServices & Caller;

@@ -1,0 +1,37 @@
+/** One incarnation of the treasury inside a simulated process of its own. */
+import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
+import { runTaskLoop } from "../../api/jobs/loop.ts";
+import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
+import { TREASURY_HANDLERS } from "../../api/treasury/handlers.ts";
+import type { TreasuryServices } from "../../api/treasury/treasury-context.ts";
+import type { SimulatedProcess } from "./process.ts";
+import { loggerFor, NO_METRICS, type Outside } from "./server.ts";
+
+/** Works as the production process does. Never settles when the process is killed. */
+export async function runTreasury(process: SimulatedProcess, outside: Outside): Promise<void> {
+  const { clock, random } = process;
+  const services: TreasuryServices = {
+    clock,
+    random,
+    db: outside.database.openFor(process, outside.faults),
+    chain: outside.chain.openFor(process, outside.faults),
+    signer: signerFor(process, outside),
+    settings: outside.treasurySettings,
+    logger: loggerFor(process, outside.onLog),
+    metrics: NO_METRICS,
+    hints: inProcessHints(clock),
+  };
+  const options = { owner: process.name, handlers: TREASURY_HANDLERS, pollMs: outside.taskPollMs };
+  await runTaskLoop(services, options, new AbortController().signal);
+}
+
+function signerFor(process: SimulatedProcess, { signer, faults }: Outside): TreasurySigner {
+  return {
+    address: signer.address,
+    signRefund: (order) =>
+      process.call("signer signRefund", () => signer.signRefund(order), {
+        rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },
+        lost: () => new Error("the signer is away"),
+      }),
+  };
+}
