@@ -97,11 +97,12 @@ async function sharedLibraries(programs: readonly string[]): Promise<readonly st
       libraries.add(match[1]);
     }
   }
-  // The C library opens these by name when it looks up hosts and users.
+  // The rest of the C library: it opens parts by name when it looks up hosts and users, and what a GPU's driver puts
+  // into the container (libcuda, nvidia-smi) is linked with the others.
   for (const library of [...libraries].filter((path) => /\/libc\.so\.6$/.test(path))) {
     const directory = library.slice(0, library.lastIndexOf("/"));
     for (const name of await readdir(directory)) {
-      if (/^lib(nss_(dns|files)|resolv)\.so\.2$/.test(name)) {
+      if (/^lib(nss_(dns|files)|resolv|rt|dl|pthread|m|util)\.so\.\d+$/.test(name)) {
         libraries.add(join(directory, name));
       }
     }

@@ -242,6 +242,10 @@ describe.skipIf(engine === null)("the container runtime", () => {
       const script = "node -p 'process.version' && ls / | grep -q tmp && seq 3 | sed 's/2/two/' | tr '\\n' ' '";
       const result = await shell(runtime, spec.leaseId, script);
       expect(result).toMatchObject({ stdout: expect.stringMatching(/^v\d+\..*\n1 two 3 $/), exitCode: 0 });
+      // A GPU's driver brings programs along that are linked with all of the C library.
+      const library =
+        "find /lib/ /usr/lib/ -name librt.so.1 | grep -q . && find /lib/ /usr/lib/ -name libdl.so.2 | grep -q .";
+      expect(await shell(runtime, spec.leaseId, library)).toMatchObject({ exitCode: 0 });
       const { Config } = await docker.getContainer(containerName(spec.leaseId)).inspect();
       expect(Config.Image === defaultImage || Config.Image.startsWith("localhost/volley-base:")).toBe(true);
     });
