@@ -11,6 +11,8 @@ export interface RefundOrder {
 export interface SignedRefund {
   readonly signature: string;
   readonly transactionBase64: string;
+  /** What it takes from the signer's wallet, besides the USDC. */
+  readonly lamports: bigint;
 }
 
 export interface TreasurySigner {

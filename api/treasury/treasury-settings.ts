@@ -1,18 +1,33 @@
 /** Settings of the treasury's process: it knows no key of the API, and the API none of its. */
 import { z } from "zod";
-import { address, chainPollMs, parseSettings, rpcUrls, type Settings, usdc } from "../settings.ts";
+import { address, chainPollMs, parseSettings, rpcUrls, type Settings, usdc, whole } from "../settings.ts";
 
 const treasurySettingsSchema = z.object({
   SOLANA_RPC_URL: rpcUrls,
   USDC_MINT: address,
   TREASURY_KEYPAIR: z.string().min(1).describe("Key file, as solana-keygen writes it, that nobody else can read."),
   TREASURY_TRANSACTION_MAX_USDC: usdc.default(10_000_000_000n).describe("The most that one transaction may move."),
+  TREASURY_DAY_MAX_USDC: usdc.default(50_000_000_000n).describe("The most that is signed away in a day (UTC)."),
+  TREASURY_TRANSACTION_MAX_LAMPORTS: whole(0, 10_000_000_000)
+    .default(100_000)
+    .describe("The most that one transaction may cost."),
+  TREASURY_DAY_MAX_LAMPORTS: whole(0, 1_000_000_000_000)
+    .default(100_000_000)
+    .describe("The most that is spent on transactions in a day (UTC)."),
   CHAIN_POLL_MS: chainPollMs,
 });
 
+/** What is signed at most; days are UTC's. */
+export interface TreasuryLimits {
+  readonly transactionMaxMicroUsdc: bigint;
+  readonly dayMaxMicroUsdc: bigint;
+  readonly transactionMaxLamports: bigint;
+  readonly dayMaxLamports: bigint;
+}
+
 export interface TreasurySettings
   extends Pick<Settings, "solanaRpcUrls" | "usdcMint" | "treasuryAddress" | "chainPollMs"> {
-  readonly transactionMaxMicroUsdc: bigint;
+  readonly limits: TreasuryLimits;
 }
 
 export interface TreasuryConfiguration {
@@ -31,7 +46,12 @@ export function readTreasuryConfiguration(
       solanaRpcUrls: s.SOLANA_RPC_URL,
       usdcMint: s.USDC_MINT,
       chainPollMs: s.CHAIN_POLL_MS,
-      transactionMaxMicroUsdc: s.TREASURY_TRANSACTION_MAX_USDC,
+      limits: {
+        transactionMaxMicroUsdc: s.TREASURY_TRANSACTION_MAX_USDC,
+        dayMaxMicroUsdc: s.TREASURY_DAY_MAX_USDC,
+        transactionMaxLamports: BigInt(s.TREASURY_TRANSACTION_MAX_LAMPORTS),
+        dayMaxLamports: BigInt(s.TREASURY_DAY_MAX_LAMPORTS),
+      },
     },
   };
 }

@@ -4,6 +4,7 @@ import {
   address,
   appendTransactionMessageInstructions,
   type Blockhash,
+  compileTransaction,
   createKeyPairSignerFromBytes,
   createTransactionMessage,
   getBase64EncodedWireTransaction,
@@ -19,24 +20,25 @@ import { findAssociatedTokenPda, getTransferCheckedInstruction, TOKEN_PROGRAM_AD
 import { USDC_DECIMALS } from "@volley/schema/money";
 import { z } from "zod";
 import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
+import { checkRefundMessage } from "./check-refund-message.ts";
+import { SignerError } from "./signer-error.ts";
+import type { TreasuryLimits } from "./treasury-settings.ts";
 
 export interface FileSignerOptions {
   readonly usdcMint: string;
-  /** It signs nothing above. */
-  readonly transactionMaxMicroUsdc: bigint;
-}
-
-export class SignerError extends Error {
-  override readonly name = "SignerError";
+  /** It signs nothing above, whatever the database says. */
+  readonly limits: Pick<TreasuryLimits, "transactionMaxMicroUsdc">;
 }
 
 const keyFile = z.array(z.number().int().min(0).max(255)).length(64);
 const OTHERS = 0o077;
+const LAMPORTS_PER_SIGNATURE = 5_000n;
 
 /** @throws {SignerError} when the file is missing, readable by others, or no key */
 export async function treasurySignerFromFile(path: string, options: FileSignerOptions): Promise<TreasurySigner> {
   const signer = await createKeyPairSignerFromBytes(await readKey(path));
-  const { usdcMint, transactionMaxMicroUsdc: maximum } = options;
+  const { usdcMint } = options;
+  const { transactionMaxMicroUsdc: maximum } = options.limits;
   return {
     address: signer.address,
     async signRefund(order) {
@@ -61,7 +63,7 @@ async function readKey(path: string): Promise<Uint8Array> {
   }
 }
 
-/** The memo makes two refunds of one amount to one wallet two transactions, and tells on chain what it was. */
+/** Only what it has read again itself. The memo makes two refunds of one amount to one wallet two transactions, and tells on chain what it was. */
 async function sign(signer: KeyPairSigner, usdcMint: string, order: RefundOrder): Promise<SignedRefund> {
   const mint = address(usdcMint);
   const owner = address(order.to);
@@ -92,8 +94,17 @@ async function sign(signer: KeyPairSigner, usdcMint: string, order: RefundOrder)
         live,
       ),
   );
+  checkRefundMessage(new Uint8Array(compileTransaction(message).messageBytes), {
+    signer: signer.address,
+    source,
+    mint,
+    destination,
+    amountMicroUsdc: order.amountMicroUsdc,
+    memo: order.refundId,
+  });
   const transaction = await signTransactionMessageWithSigners(message);
   return {
+    lamports: LAMPORTS_PER_SIGNATURE,
     signature: getSignatureFromTransaction(transaction),
     transactionBase64: getBase64EncodedWireTransaction(transaction),
   };

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkRefundAddress } from "../../api/payments/refunds/check-refund-address.ts";
 import { newReference } from "../../api/payments/solana-pay/transfer-request.ts";
 import { ChainError } from "../../api/ports/chain.ts";
-import { SignerError, treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
+import { SignerError } from "../../api/treasury/signer-error.ts";
+import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { oneSol, usdcAccountOf } from "../chain/wallet.ts";
 import { type MoneyWorld, newMoneyWorld, writeKey } from "./world.ts";
 
@@ -76,7 +77,7 @@ describe("an address for refunds", () => {
 
 describe("the signer with a key file", () => {
   const open = (path: string) =>
-    treasurySignerFromFile(path, { usdcMint: world.chain.usdcMint, transactionMaxMicroUsdc: 100n });
+    treasurySignerFromFile(path, { usdcMint: world.chain.usdcMint, limits: { transactionMaxMicroUsdc: 100n } });
   const order = async (amountMicroUsdc: bigint) => ({
     refundId: "rfd_1",
     to: (await world.wallet()).address,

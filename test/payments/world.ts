@@ -88,7 +88,12 @@ export async function newMoneyWorld(connectionsMax = 10) {
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,
-    transactionMaxMicroUsdc: 1_000_000_000n,
+    limits: {
+      transactionMaxMicroUsdc: 1_000_000_000n,
+      dayMaxMicroUsdc: 1_000_000_000_000n,
+      transactionMaxLamports: 1_000_000n,
+      dayMaxLamports: 1_000_000_000n,
+    },
     chainPollMs: 500,
     bodyBytesMax: 262_144,
     rateLimitPerMinute: 1_000_000,

@@ -9,12 +9,21 @@ import { decodeBase58 } from "../../api/local/chain/bytes.ts";
 import { deriveKey } from "../../api/local/chain/keys.ts";
 import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
+import type { TreasuryLimits } from "../../api/treasury/treasury-settings.ts";
 import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { CHAIN_SEED } from "./chain.ts";
 import { SimulatedDatabase } from "./database.ts";
 import { orderWebCrypto } from "./quiescence.ts";
 
 const FLAGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off -c jit=off";
+
+/** Out of the way: what the limits do is not what the simulation is about. */
+export const SIMULATED_LIMITS: TreasuryLimits = {
+  transactionMaxMicroUsdc: 10n ** 12n,
+  dayMaxMicroUsdc: 10n ** 15n,
+  transactionMaxLamports: 10n ** 9n,
+  dayMaxLamports: 10n ** 12n,
+};
 
 export interface Stage {
   readonly database: SimulatedDatabase;
@@ -34,7 +43,7 @@ export async function openStage(): Promise<Stage & AsyncDisposable> {
   stack.defer(() => database.close());
   const signer = await treasurySignerFromFile(await treasuryFile(folder), {
     usdcMint: deriveKey(CHAIN_SEED, "usdc mint").address,
-    transactionMaxMicroUsdc: 10n ** 12n,
+    limits: SIMULATED_LIMITS,
   });
   const opened = stack.move();
   return { database, signer, [Symbol.asyncDispose]: () => opened.disposeAsync() };

@@ -15,7 +15,7 @@ import { type Fate, SimulatedProcess } from "./process.ts";
 import { SeededRandom } from "./random.ts";
 import type { Renter } from "./renter.ts";
 import { Server } from "./server.ts";
-import type { Stage } from "./stage.ts";
+import { SIMULATED_LIMITS, type Stage } from "./stage.ts";
 import { Timeline } from "./timeline.ts";
 import { runTreasury } from "./treasury.ts";
 import { Wallet } from "./wallet.ts";
@@ -117,7 +117,7 @@ export class World {
       supplier: this.cloud,
       signer,
       settings: this.settings,
-      treasurySettings: { ...this.settings, transactionMaxMicroUsdc: 10n ** 12n },
+      treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS },
       taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
       faults,
       onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),

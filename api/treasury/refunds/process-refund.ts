@@ -14,13 +14,18 @@ import { clusters, inboundTransfers, payments, refundAttempts, refunds } from ".
 import { appendEvent } from "../../events/append.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
+import { outboundBlocked } from "../../ledger/outbound-blocked.ts";
 import { post } from "../../ledger/post.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
+import { isUnsigned } from "../../payments/refunds/is-unsigned.ts";
 import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
+import { overTransactionLimit, recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
+import { frozenReason } from "./frozen-reason.ts";
+import { clearHeldAlarm, holdRefund, type Obstacle } from "./hold-refund.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
 
@@ -34,15 +39,35 @@ const RECENT = 1_000;
 export async function processRefund(ctx: TreasuryContext, id: string): Promise<TaskOutcome> {
   const [refund] = await ctx.db.select().from(refunds).where(eq(refunds.id, id));
   if (refund === undefined || refund.status === "finalized" || refund.status === "cancelled") return "done";
-  const soon = () => ({ dueAtMs: ctx.clock.nowMs() + POLLS_PER_LOOK * ctx.settings.chainPollMs });
+  const nowMs = ctx.clock.nowMs();
+  const soon = { dueAtMs: nowMs + POLLS_PER_LOOK * ctx.settings.chainPollMs };
   const attempt = await liveAttempt(ctx, id);
   if (attempt !== null) return await follow(ctx, refund, attempt, soon);
-  if (await hasUnfinishedMoney(ctx, refund)) return soon();
+  if (refund.notBefore > nowMs) return { dueAtMs: refund.notBefore };
+  if (await hasUnfinishedMoney(ctx, refund)) return soon;
   if (await finalizeBuried(ctx, refund)) return "done";
-  if (refund.status === "pending" && !(await canReceive(ctx, refund))) return "done";
+  const obstacle = await obstacleOf(ctx, refund);
+  if (obstacle === "returned") return "done";
+  if (obstacle !== null) return await holdRefund(ctx, refund, obstacle);
   const signed = await signAttempt(ctx, refund);
-  if (signed !== null) await send(ctx, signed);
-  return soon();
+  if (signed === null) return soon;
+  if ("reason" in signed) return await holdRefund(ctx, refund, signed);
+  await send(ctx, signed);
+  return soon;
+}
+
+/** What stands in the way of signing; it goes on by itself when that is gone. */
+async function obstacleOf(ctx: TreasuryContext, refund: RefundRow): Promise<Obstacle | "returned" | null> {
+  const blocked = await outboundBlocked(ctx.db);
+  if (blocked !== null) return { reason: blocked, raisesAlarm: false };
+  const frozen = await frozenReason(ctx.db, refund);
+  if (frozen !== null) return { reason: frozen, raisesAlarm: false };
+  const unable = await unableToReceive(ctx, refund);
+  if (unable === null) return null;
+  // Bytes that are dead have gone out, so its holder may have been told that it was sent: it waits for the address.
+  if (await hasAttempts(ctx, refund)) return { reason: unable, raisesAlarm: true };
+  await returnUnable(ctx, refund);
+  return "returned";
 }
 
 async function liveAttempt(ctx: TreasuryContext, refundId: string): Promise<Attempt | null> {
@@ -70,32 +95,38 @@ async function hasUnfinishedMoney(ctx: TreasuryContext, { clusterId, customerId 
   return (open?.count ?? 0) > 0;
 }
 
-/**
- * Reserving knows addresses by their form alone. One that turns out to be a token account or a program would swallow
- * the money, so it becomes credit again, for its holder to name a better address.
- */
-async function canReceive(ctx: TreasuryContext, refund: RefundRow): Promise<boolean> {
+/** @returns why the address can't receive USDC; null when it can */
+async function unableToReceive(ctx: TreasuryContext, refund: RefundRow): Promise<string | null> {
   try {
     await checkRefundAddress(ctx, refund.toAddress);
-    return true;
+    return null;
   } catch (error) {
     if (!isVolleyError(error) || error.code !== "address_invalid") throw error;
-    ctx.logger.warn("a refund's address can't receive USDC; the money is credit again", {
-      refund_id: refund.id,
-      error,
-    });
+    return error.message;
   }
+}
+
+async function hasAttempts(ctx: TreasuryContext, { id }: RefundRow): Promise<boolean> {
+  const found = await ctx.db.select().from(refundAttempts).where(eq(refundAttempts.refundId, id)).limit(1);
+  return found.length > 0;
+}
+
+/**
+ * Reserving knows addresses by their form alone. One that turns out to be a token account or a program would swallow
+ * the money, so it goes back to where it came from, for its holder to name a better address.
+ */
+async function returnUnable(ctx: TreasuryContext, refund: RefundRow): Promise<void> {
+  ctx.logger.warn("a refund's address can't receive USDC; the money is credit again", { refund_id: refund.id });
   await ctx.db.transaction(async (tx) => {
     const cluster = await lockOwner(tx, refund);
     const now = await lockRefund(tx, refund.id);
-    if (now?.status !== "pending") return;
+    if (now === null || !(await isUnsigned(tx, now))) return;
     await returnToCredit(ctx, tx, now);
     if (cluster !== null && cluster.refundAddress === now.toAddress) {
       await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
     }
   });
   notifyOwner(ctx, refund);
-  return false;
 }
 
 /** An attempt that was taken for dead has landed after all: against every expectation, so it is looked for. */
@@ -111,43 +142,46 @@ async function finalizeBuried(ctx: TreasuryContext, refund: RefundRow): Promise<
   return false;
 }
 
-/** Signs and stores. Null when another worker was faster; then its bytes are the ones, and ours are never sent. */
-async function signAttempt(ctx: TreasuryContext, refund: RefundRow): Promise<Attempt | null> {
+/**
+ * Signs, counts and stores. Null when another worker was faster; then its bytes are the ones. Bytes that aren't stored
+ * are never sent.
+ */
+async function signAttempt(ctx: TreasuryContext, refund: RefundRow): Promise<Attempt | Obstacle | null> {
+  const { id: refundId, kind: purpose, amountMicroUsdc } = refund;
   const { blockhash, lastValidBlockHeight } = await ctx.chain.latestBlockhash();
-  const { signature, transactionBase64 } = await ctx.signer.signRefund({
-    refundId: refund.id,
-    to: refund.toAddress,
-    amountMicroUsdc: refund.amountMicroUsdc,
-    blockhash,
-    lastValidBlockHeight,
-  });
+  const order = { refundId, to: refund.toAddress, amountMicroUsdc, blockhash, lastValidBlockHeight };
+  const over = overTransactionLimit(ctx, amountMicroUsdc);
+  if (over !== null) return { reason: over, raisesAlarm: true };
+  const { signature, transactionBase64, lamports } = await ctx.signer.signRefund(order);
   return await ctx.db.transaction(async (tx) => {
     const cluster = await lockOwner(tx, refund);
-    const now = await lockRefund(tx, refund.id);
+    const now = await lockRefund(tx, refundId);
     if (now === null || now.status === "finalized" || now.status === "cancelled") return null;
     const [last] = await tx
       .select()
       .from(refundAttempts)
-      .where(eq(refundAttempts.refundId, refund.id))
+      .where(eq(refundAttempts.refundId, refundId))
       .orderBy(desc(refundAttempts.attempt))
       .limit(1);
     if (last !== undefined && last.deadAt === null) return null;
-    const [attempt] = await tx
+    // Asked again under locks: an account that is frozen, or an alarm that is raised, meanwhile.
+    const blocked = (await frozenReason(tx, refund)) ?? (await outboundBlocked(tx));
+    if (blocked !== null) return { reason: blocked, raisesAlarm: false };
+    const signing = { signature, purpose, reference: refundId, microUsdc: amountMicroUsdc, lamports };
+    const overLimit = await recordSigning(ctx, tx, signing);
+    if (overLimit !== null) return { reason: overLimit, raisesAlarm: true };
+    const attempt = (last?.attempt ?? 0) + 1;
+    const values = { refundId, attempt, signature, transactionBase64, lastValidBlockHeight };
+    const [stored] = await tx
       .insert(refundAttempts)
-      .values({
-        refundId: refund.id,
-        attempt: (last?.attempt ?? 0) + 1,
-        signature,
-        transactionBase64,
-        lastValidBlockHeight,
-        createdAt: ctx.clock.nowMs(),
-      })
+      .values({ ...values, createdAt: ctx.clock.nowMs() })
       .returning();
-    if (now.status === "pending") {
-      await tx.update(refunds).set({ status: "sent" }).where(eq(refunds.id, refund.id));
-      await tell(ctx, tx, cluster, { ...now, status: "sent" }, "refund.sent", { refund_id: refund.id, signature });
+    await tx.update(refunds).set({ status: "sent", reason: null }).where(eq(refunds.id, refundId));
+    await clearHeldAlarm(tx);
+    if (last === undefined) {
+      await tell(ctx, tx, cluster, { ...now, status: "sent" }, "refund.sent", { refund_id: refundId, signature });
     }
-    return attempt ?? null;
+    return stored ?? null;
   });
 }
 
@@ -170,11 +204,11 @@ async function follow(
   ctx: TreasuryContext,
   refund: RefundRow,
   attempt: Attempt,
-  soon: () => TaskOutcome,
+  soon: TaskOutcome,
 ): Promise<TaskOutcome> {
   if ((await ctx.chain.transaction(attempt.signature, "finalized")) !== null) {
     const landed = await ctx.chain.transaction(attempt.signature, "finalized", TWO_NODES);
-    if (landed === null) return soon();
+    if (landed === null) return soon;
     if (!landed.failed) {
       await finalize(ctx, refund, attempt);
       return "done";
@@ -183,13 +217,14 @@ async function follow(
     return { dueAtMs: ctx.clock.nowMs() + FAILED_PAUSE_MS };
   }
   const status = await ctx.chain.signatureStatus(attempt.signature);
-  if (status !== null) return soon();
+  if (status !== null) return soon;
   if (await isExpired(ctx, attempt)) {
     await bury(ctx, attempt, "a refund's blockhash has expired; it will be signed anew");
     return { dueAtMs: ctx.clock.nowMs() };
   }
-  await send(ctx, attempt);
-  return soon();
+  // What was stored and perhaps never sent waits too.
+  if ((await outboundBlocked(ctx.db)) === null) await send(ctx, attempt);
+  return soon;
 }
 
 /**
