@@ -7,6 +7,7 @@ import { PREFLIGHT_HEADERS } from "./faces/answer.ts";
 import { endpoints, type FaceOptions, type Handle } from "./faces/endpoint.ts";
 import { mountGraphql } from "./faces/graphql/mount.ts";
 import { healthz, readyz } from "./faces/health.ts";
+import { receiptKeySet } from "./faces/receipt-key-set.ts";
 import { referencePage } from "./faces/reference-page.ts";
 import { mountRest } from "./faces/rest.ts";
 
@@ -31,6 +32,7 @@ export function newApp(options: AppOptions): Hono {
   const document = JSON.stringify(openapi);
   get("/openapi.json", async () => ({ status: 200, body: document, headers: { "content-type": "application/json" } }));
   get("/docs", referencePage(openapi));
+  get("/.well-known/jwks.json", receiptKeySet);
   get("/healthz", healthz);
   get("/readyz", readyz());
   if (options.metrics) {

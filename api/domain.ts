@@ -23,6 +23,9 @@ import { listOffers, offerCursor } from "./market/list-offers.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
+import { getReceipt } from "./receipts/get-receipt.ts";
+import { listReceipts, receiptCursor } from "./receipts/list-receipts.ts";
+import { loadClusterReceipts } from "./receipts/load-cluster-receipts.ts";
 import { enrolNode } from "./supply/enrol-node.ts";
 import { getAssignments } from "./supply/get-assignments.ts";
 import { getNode } from "./supply/get-node.ts";
@@ -55,6 +58,8 @@ export const DOMAIN: Domain = {
     "auth.session": createSession,
     "auth.end": endSession,
     "account.get": getAccount,
+    "receipts.get": getReceipt,
+    "receipts.list": listReceipts,
     "nodes.enrol": enrolNode,
     "nodes.get": getNode,
     "nodes.heartbeat": heartbeatNode,
@@ -66,6 +71,7 @@ export const DOMAIN: Domain = {
     clusterQuotes: loadClusterQuotes,
     clusterPayments: loadClusterPayments,
     clusterEvents: loadClusterEvents,
+    clusterReceipts: loadClusterReceipts,
     nodes: loadNodes,
     suppliers: loadSuppliers,
   },
@@ -73,6 +79,7 @@ export const DOMAIN: Domain = {
     "gpus.list": gpuCursor,
     "offers.list": offerCursor,
     "clusters.list": clusterCursor,
+    "receipts.list": receiptCursor,
     events: eventCursor,
   },
   authenticateNode: verifyNodeProof,

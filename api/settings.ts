@@ -24,6 +24,10 @@ export const rpcUrls = z
   .pipe(z.array(z.url()).min(1).max(9))
   .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated.");
 export const chainPollMs = whole(50, 60_000).default(500);
+/** An Ed25519 seed of 32 bytes in base64url, or only the public key of one that has been retired. */
+const receiptKey = z
+  .string()
+  .regex(/^(public:)?[A-Za-z0-9_-]{43}=?$/, "must be 32 random bytes in base64url, or public: and a public key");
 
 const settingsSchema = z.object({
   PUBLIC_URL: z.url().default("http://127.0.0.1:8787").describe("Where clients reach the API."),
@@ -52,6 +56,12 @@ const settingsSchema = z.object({
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   CHAIN_POLL_MS: chainPollMs,
+  RECEIPT_KEYS: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(receiptKey).min(1).max(9))
+    .optional()
+    .describe("Ed25519 keys of receipts, comma separated: the first signs, all are published."),
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
   MARKET_REFRESH_MS: whole(20, 60_000).default(500),
@@ -74,6 +84,8 @@ export interface Settings {
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
+  /** Empty: no receipts. */
+  readonly receiptKeys: readonly string[];
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -129,6 +141,7 @@ export function readSettings(environment: Environment): Settings {
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
+    receiptKeys: s.RECEIPT_KEYS ?? [],
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

@@ -9,6 +9,7 @@ import type {
   OutputOf,
   Payment,
   Quote,
+  Receipt,
   Supplier,
 } from "@volley/schema";
 import type { NodeProof } from "@volley/schema/node-signature";
@@ -50,6 +51,8 @@ export interface Loaders {
     ids: readonly string[],
     page: { readonly limit: number; readonly after: string | null },
   ) => Promise<ReadonlyMap<string, EventPage>>;
+  /** The receipt of an ended cluster, by the cluster's id. */
+  readonly clusterReceipts: Load<Receipt>;
   readonly nodes: Load<Node>;
   readonly suppliers: Load<Supplier>;
 }
@@ -60,7 +63,7 @@ export interface EventPage {
 }
 
 /** The operations that answer with pages. */
-export type ListOperationId = "gpus.list" | "offers.list" | "clusters.list";
+export type ListOperationId = "gpus.list" | "offers.list" | "clusters.list" | "receipts.list";
 type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
 /** The cursor of one item, equal to `next_cursor` where the item ends a page. */
 export type Cursors = { readonly [Id in ListOperationId]: (item: ItemOf<Id>) => string } & {

@@ -68,6 +68,7 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly clusters: ClustersResource;
   readonly payments: PaymentsResource;
   readonly refunds: Resources["refunds"];
+  readonly receipts: Resources["receipts"];
   readonly auth: Resources["auth"];
   readonly account: Resources["account"];
   readonly nodes: Resources["nodes"];
@@ -90,6 +91,7 @@ export class Volley implements Omit<Resources, "clusters"> {
       settled: (id, settledOptions) => waitUntilSettled(this, id, settledOptions),
     };
     this.refunds = resources.refunds;
+    this.receipts = resources.receipts;
     this.auth = resources.auth;
     this.account = resources.account;
     this.nodes = resources.nodes;

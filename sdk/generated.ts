@@ -308,6 +308,8 @@ export interface Bill {
   charged: Money;
   paid: Money;
   refund: BillRefund;
+  /** Null until it is signed, and where receipts are off. */
+  receiptId: string | null;
 }
 
 export interface BilledSeconds {
@@ -408,6 +410,103 @@ export interface Account {
   frozen: boolean;
   frozenReason: string | null;
   createdAt: string;
+}
+
+export interface Receipt {
+  id: string;
+  object: "receipt";
+  clusterId: string;
+  chain: string;
+  sequence: number;
+  /** SHA-256 of the JWS, hex. */
+  hash: string;
+  /** The signed receipt; its keys are at /.well-known/jwks.json. */
+  jws: string;
+  /** Paid and written off are charged and refunded. */
+  content: ReceiptContent;
+  /** Null until the receipt's day is over and anchored. */
+  anchor: ReceiptAnchor | null;
+  createdAt: string;
+}
+
+export interface ReceiptNode {
+  rank: number;
+  nodeId: string;
+  country: string;
+  /** From verified ready. */
+  seconds: number;
+  pricePerGpuHour: Money;
+  /** Price × GPUs per node × seconds ÷ 3600, rounded down; never more. */
+  amount: Money;
+}
+
+export interface ReceiptPayment {
+  id: string;
+  purpose: string;
+  rail: string;
+  received: Money;
+  /** Of its transactions on chain. */
+  signatures: string[];
+}
+
+export interface ReceiptRefund {
+  /** Of the refund on chain, whose signature refunds.get tells. */
+  id: string | null;
+  amount: Money;
+  /** A Solana address, "balance" of the account, or "credit" of the cluster. */
+  to: string;
+}
+
+export interface ReceiptContent {
+  id: string;
+  /** Where the API is that issued it. */
+  issuer: string;
+  /** The account's id, or the cluster's where nobody had signed in. */
+  chain: string;
+  /** From 1, without gaps within its chain. */
+  sequence: number;
+  /** SHA-256 of the JWS before it, hex; null for the first. */
+  previousHash: string | null;
+  issuedAt: string;
+  clusterId: string;
+  quoteId: string;
+  /** For the whole duration, extensions left out. */
+  quoted: Money;
+  gpu: string;
+  gpusPerNode: number;
+  /** Every rank verified: metering began here. */
+  readyAt: string | null;
+  endedAt: string;
+  statusReason: string | null;
+  nodes: ReceiptNode[];
+  /** The sum over the nodes. */
+  compute: Money;
+  /** In hundredths of a percent of compute. */
+  platformFeeBps: number;
+  platformFee: Money;
+  /** Compute and fee. */
+  charged: Money;
+  payments: ReceiptPayment[];
+  /** The sum over the payments. */
+  paid: Money;
+  /** Where the rest went, refunds before the end included. */
+  refunds: ReceiptRefund[];
+  /** What Volley bore, because a payment vanished from the chain. */
+  writtenOff: Money;
+}
+
+export interface ReceiptAnchor {
+  day: string;
+  merkleRoot: string;
+  /** Sibling hashes from the leaf up, each with L: or R: before it. */
+  proof: string[];
+  /** Of the memo transaction on chain; null until it is final. */
+  signature: string | null;
+}
+
+export interface ReceiptPage {
+  data: Receipt[];
+  nextCursor: string | null;
 }
 
 export interface Node {
@@ -665,6 +764,14 @@ export interface AuthSessionParams {
   signature: string;
 }
 
+export interface ReceiptsListParams {
+  clusterId?: string | undefined;
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
+}
+
 export interface NodesEnrolParams {
   enrolmentToken: string;
   publicKey: string;
@@ -758,6 +865,12 @@ export interface Resources {
     /** The account that has signed in. `GET /v1/account` */
     get(options?: RequestOptions): APIPromise<Account>;
   };
+  receipts: {
+    /** One receipt, with its signature. `GET /v1/receipts/{id}` */
+    get(id: string, options?: RequestOptions): APIPromise<Receipt>;
+    /** The receipts that the credential opens, newest first. `GET /v1/receipts` */
+    list(params?: ReceiptsListParams, options?: RequestOptions): PagePromise<Receipt>;
+  };
   nodes: {
     /** Joins a machine to the network with a single-use token. `POST /v1/nodes` */
     enrol(params: NodesEnrolParams, options?: RequestOptions): APIPromise<Node>;
@@ -793,6 +906,8 @@ export type OperationId =
   | "auth.session"
   | "auth.end"
   | "account.get"
+  | "receipts.get"
+  | "receipts.list"
   | "nodes.enrol"
   | "nodes.get"
   | "nodes.heartbeat"
@@ -831,6 +946,8 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "auth.session": {"method":"POST","path":"/v1/auth/session","result":"one","hasParams":true},
   "auth.end": {"method":"DELETE","path":"/v1/auth/session","result":"one"},
   "account.get": {"method":"GET","path":"/v1/account","result":"one"},
+  "receipts.get": {"method":"GET","path":"/v1/receipts/{id}","result":"one"},
+  "receipts.list": {"method":"GET","path":"/v1/receipts","result":"page","hasParams":true},
   "nodes.enrol": {"method":"POST","path":"/v1/nodes","result":"one","hasParams":true},
   "nodes.get": {"method":"GET","path":"/v1/nodes/{id}","result":"one"},
   "nodes.heartbeat": {"method":"POST","path":"/v1/nodes/{id}/heartbeat","result":"one","hasParams":true},

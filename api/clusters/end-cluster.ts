@@ -1,7 +1,7 @@
 /** The one way in which a cluster's time ends, whatever the reason: meter, money, machines and log in one transaction. */
 
 import { toMoney } from "@volley/schema/money";
-import type { Bill, ClusterReason } from "@volley/schema/resources/cluster";
+import type { ClusterReason, KeptBill } from "@volley/schema/resources/cluster";
 import { and, eq, inArray, isNull, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { type Transaction, wake } from "../db/database.ts";
@@ -48,7 +48,7 @@ export async function endCluster(
     platformFeeMicroUsdc: charges.platformFeeMicroUsdc,
   });
   const refund = await refundRest(ctx, tx, cluster);
-  const bill: Bill = {
+  const bill: KeptBill = {
     billed_seconds: ranks.map(({ rank, seconds }) => ({ rank, seconds })),
     compute: toMoney(charges.computeMicroUsdc),
     platform_fee: toMoney(charges.platformFeeMicroUsdc),
@@ -76,6 +76,7 @@ export async function endCluster(
       : { nodes: [...ending.reasonByRank].map(([rank, reason]) => ({ rank, reason })) }),
   });
   await wake(tx, "cluster", cluster.id, nowMs);
+  if (ctx.settings.receiptKeys.length > 0) await wake(tx, "receipts", cluster.customerId ?? cluster.id, nowMs);
   return { nodeIds: carried.map((lease) => lease.nodeId) };
 }
 

@@ -1,9 +1,9 @@
-import { parseId } from "@volley/schema/ids";
+import { type Id, parseId } from "@volley/schema/ids";
 import { toMoney } from "@volley/schema/money";
 import type { Bill, Cluster } from "@volley/schema/resources/cluster";
 import { toTimestamp } from "@volley/schema/time";
 import { inArray } from "drizzle-orm";
-import { refunds } from "../db/tables.ts";
+import { receipts, refunds } from "../db/tables.ts";
 import type { PaymentReader } from "../payments/load-payments.ts";
 import { loadCredits } from "./load-credits.ts";
 import { loadClusterNodes } from "./load-nodes.ts";
@@ -13,11 +13,12 @@ import type { ClusterRow } from "./open-cluster.ts";
 /** Many clusters with all that belongs to them, in a number of statements that doesn't depend on how many there are. */
 export async function toClusterResources(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Cluster[]> {
   const ids = found.map((cluster) => cluster.id);
-  const [nodesById, paymentsById, credits, refundsById] = await Promise.all([
+  const [nodesById, paymentsById, credits, refundsById, receiptIds] = await Promise.all([
     loadClusterNodes(ctx, ids),
     loadClusterPayments(ctx, ids),
     loadCredits(ctx, ids),
     loadBillRefunds(ctx, found),
+    loadReceiptIds(ctx, found),
   ]);
   return found.map((cluster) => {
     const payment = paymentsById.get(cluster.id)?.find((one) => one.purpose === "reserve");
@@ -28,7 +29,14 @@ export async function toClusterResources(ctx: PaymentReader, found: readonly Clu
       credit: toMoney(credits.get(cluster.id) ?? 0n),
       payment,
       nodes: nodesById.get(cluster.id) ?? [],
-      bill: cluster.bill === null ? null : { ...cluster.bill, refund: { ...cluster.bill.refund, ...(refund ?? {}) } },
+      bill:
+        cluster.bill === null
+          ? null
+          : {
+              ...cluster.bill,
+              refund: { ...cluster.bill.refund, ...(refund ?? {}) },
+              receipt_id: receiptIds.get(cluster.id) ?? null,
+            },
     };
   });
 }
@@ -95,4 +103,14 @@ async function loadBillRefunds(
     .from(refunds)
     .where(inArray(refunds.id, ids));
   return new Map(own.map(({ id, status, signature }) => [id, { status, signature }]));
+}
+
+async function loadReceiptIds(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Map<string, Id<"receipt">>> {
+  const ids = found.filter((cluster) => cluster.bill !== null).map((cluster) => cluster.id);
+  if (ids.length === 0) return new Map();
+  const own = await ctx.db
+    .select({ id: receipts.id, clusterId: receipts.clusterId })
+    .from(receipts)
+    .where(inArray(receipts.clusterId, ids));
+  return new Map(own.map(({ id, clusterId }) => [clusterId, parseId("receipt", id)]));
 }

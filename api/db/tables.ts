@@ -3,7 +3,7 @@
  * not only in TypeScript. Moments are epoch milliseconds (bigint) set from the injected clock.
  */
 
-import type { Bill, ClusterReason, ClusterStatus, EventType } from "@volley/schema/resources/cluster";
+import type { ClusterReason, ClusterStatus, EventType, KeptBill } from "@volley/schema/resources/cluster";
 import type { Interconnect, Isolation, Quote, SupplierClass } from "@volley/schema/resources/market";
 import type { PaymentNoticeCode, PaymentPurpose, PaymentStatus, Rail } from "@volley/schema/resources/payment";
 import { sql } from "drizzle-orm";
@@ -189,7 +189,7 @@ export const clusters = pgTable(
     /** Metering ends here; the machines may take longer to be gone. */
     meteredUntil: moment("metered_until"),
     stoppedAt: moment("stopped_at"),
-    bill: jsonb().$type<Bill>(),
+    bill: jsonb().$type<KeptBill>(),
     /** Number of the cluster's last event. */
     eventSequence: integer("event_sequence").notNull().default(0),
   },

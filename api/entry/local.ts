@@ -17,7 +17,7 @@ import { lockFolder } from "../local/folder-lock.ts";
 import { FOREIGN_DETAIL, isFromThisMachine } from "../local/is-from-this-machine.ts";
 import { type LocalOptions, readLocalOptions, USAGE } from "../local/options.ts";
 import { startEmbeddedPostgres } from "../local/postgres.ts";
-import { addressOfKeypair, keypairFile, readOrCreateSecrets } from "../local/secrets.ts";
+import { addressOfKeypair, keypairFile, readOrCreateReceiptKey, readOrCreateSecrets } from "../local/secrets.ts";
 import { type LocalChain, startChain } from "../local/start-chain.ts";
 import { startTreasuryProcess } from "../local/treasury-process.ts";
 import { newMarket } from "../market/market.ts";
@@ -85,6 +85,7 @@ async function openServices(
     VOLLEY_QUOTE_KEYS: secrets.quoteKey,
     VOLLEY_SECRET_KEY: secrets.secretKey,
     VOLLEY_TREASURY_ADDRESS: treasuryAddress,
+    VOLLEY_RECEIPT_KEYS: await readOrCreateReceiptKey(dataFolder),
     VOLLEY_CHAIN_POLL_MS: "200",
     ...environment,
     SOLANA_RPC_URL: environment.SOLANA_RPC_URL || chain.rpcUrl,

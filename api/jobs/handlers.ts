@@ -2,6 +2,7 @@ import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
 import { purgeKeys } from "../idempotency/purge-keys.ts";
 import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../payments/inbound/watch-payment.ts";
+import { issueReceipts } from "../receipts/issue-receipts.ts";
 import { sweepNodes } from "../supply/sweep-nodes.ts";
 import type { TaskHandlers } from "./engine.ts";
 
@@ -11,5 +12,6 @@ export const TASK_HANDLERS: TaskHandlers = {
   payment: watchPayment,
   treasury: sweepTreasury,
   nodes: sweepNodes,
+  receipts: issueReceipts,
   keys: purgeKeys,
 };

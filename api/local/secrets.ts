@@ -18,6 +18,11 @@ async function readOrCreate(file: string, create: () => string): Promise<string>
   return readFile(file, "utf8");
 }
 
+/** Seed of the key that signs receipts. */
+export async function readOrCreateReceiptKey(folder: string): Promise<string> {
+  return readOrCreate(join(folder, "receipt.key"), () => randomBytes(32).toString("base64url"));
+}
+
 export interface LocalSecrets {
   readonly quoteKey: string;
   readonly secretKey: string;

@@ -4,6 +4,7 @@ import * as clusters from "./clusters.ts";
 import * as market from "./market.ts";
 import * as nodes from "./nodes.ts";
 import * as payments from "./payments.ts";
+import * as receipts from "./receipts.ts";
 
 export const OPERATIONS = {
   "gpus.list": market.gpusList,
@@ -26,6 +27,8 @@ export const OPERATIONS = {
   "auth.session": accounts.authSession,
   "auth.end": accounts.authEnd,
   "account.get": accounts.accountGet,
+  "receipts.get": receipts.receiptsGet,
+  "receipts.list": receipts.receiptsList,
   "nodes.enrol": nodes.nodesEnrol,
   "nodes.get": nodes.nodesGet,
   "nodes.heartbeat": nodes.nodesHeartbeat,

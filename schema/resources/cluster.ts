@@ -55,6 +55,7 @@ export const billSchema = z
         signature: z.string().nullable(),
       })
       .meta({ id: "BillRefund" }),
+    receipt_id: idOutput("receipt").nullable().describe("Null until it is signed, and where receipts are off."),
   })
   .meta({ id: "Bill" });
 
@@ -143,6 +144,8 @@ export const outputSchema = z
   .meta({ id: "Output" });
 
 export type Bill = z.infer<typeof billSchema>;
+/** As the cluster's row keeps it; its receipt names the cluster. */
+export type KeptBill = Omit<Bill, "receipt_id">;
 export type Cluster = z.infer<typeof clusterSchema>;
 export type ClusterNode = z.infer<typeof clusterNodeSchema>;
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;

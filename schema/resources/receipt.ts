@@ -10,16 +10,17 @@ import { timestampSchema } from "../time.ts";
 export const receiptContentSchema = z
   .object({
     id: idOutput("receipt"),
+    issuer: z.string().describe("Where the API is that issued it."),
     chain: z.string().describe("The account's id, or the cluster's where nobody had signed in."),
-    sequence: z.number().int(),
+    sequence: z.number().int().describe("From 1, without gaps within its chain."),
     previous_hash: z.string().nullable().describe("SHA-256 of the JWS before it, hex; null for the first."),
     issued_at: timestampSchema,
     cluster_id: idOutput("cluster"),
     quote_id: idOutput("quote"),
+    quoted: moneySchema.describe("For the whole duration, extensions left out."),
     gpu: z.string(),
     gpus_per_node: z.number().int(),
-    quoted: moneySchema,
-    ready_at: timestampSchema.nullable(),
+    ready_at: timestampSchema.nullable().describe("Every rank verified: metering began here."),
     ended_at: timestampSchema,
     status_reason: z.string().nullable(),
     nodes: z.array(
@@ -30,28 +31,41 @@ export const receiptContentSchema = z
           country: z.string(),
           seconds: z.number().int().describe("From verified ready."),
           price_per_gpu_hour: moneySchema,
-          amount: moneySchema,
+          amount: moneySchema.describe("Price × GPUs per node × seconds ÷ 3600, rounded down; never more."),
         })
         .meta({ id: "ReceiptNode" }),
     ),
+    compute: moneySchema.describe("The sum over the nodes."),
+    platform_fee_bps: z.number().int().describe("In hundredths of a percent of compute."),
     platform_fee: moneySchema,
-    charged: moneySchema,
+    charged: moneySchema.describe("Compute and fee."),
     payments: z.array(
       z
         .object({
           id: idOutput("payment"),
+          purpose: z.string(),
           rail: z.string(),
           received: moneySchema,
-          signatures: z.array(z.string()),
+          signatures: z.array(z.string()).describe("Of its transactions on chain."),
         })
         .meta({ id: "ReceiptPayment" }),
     ),
-    refund: z
-      .object({ id: z.string().nullable(), amount: moneySchema, to: z.string() })
-      .meta({ id: "ReceiptRefund" })
-      .describe("Where the rest went: an address, the balance, or credit of the cluster."),
+    paid: moneySchema.describe("The sum over the payments."),
+    refunds: z
+      .array(
+        z
+          .object({
+            id: z.string().nullable().describe("Of the refund on chain, whose signature refunds.get tells."),
+            amount: moneySchema,
+            to: z.string().describe('A Solana address, "balance" of the account, or "credit" of the cluster.'),
+          })
+          .meta({ id: "ReceiptRefund" }),
+      )
+      .describe("Where the rest went, refunds before the end included."),
+    written_off: moneySchema.describe("What Volley bore, because a payment vanished from the chain."),
   })
-  .meta({ id: "ReceiptContent" });
+  .meta({ id: "ReceiptContent" })
+  .describe("Paid and written off are charged and refunded.");
 
 export const receiptSchema = z
   .object({

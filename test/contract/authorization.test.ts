@@ -14,18 +14,20 @@ const guarded = (Object.entries(OPERATIONS) as [OperationId, Operation][]).filte
 
 const held = guarded.filter(([, { scope }]) => scope === "holder");
 /** A list of what the credential opens has nothing foreign to ask for. */
-const single = held.filter(([id]) => id !== "clusters.list");
+const single = held.filter(([id]) => !id.endsWith(".list"));
 
 let app: TestApp;
 let owned: Held;
 let stranger: Held;
 let refundId = "";
+let receiptId = "";
 
 /** The ids of what is owned, and of what doesn't exist. */
 interface Objects {
   readonly cluster: string;
   readonly payment: string;
   readonly refund: string;
+  readonly receipt: string;
   readonly node: string;
 }
 let existing: Objects;
@@ -35,6 +37,7 @@ const missingOf = (objects: Objects): Objects => ({
   cluster: missing(objects.cluster),
   payment: missing(objects.payment),
   refund: missing(objects.refund),
+  receipt: missing(objects.receipt),
   node: missing(objects.node),
 });
 
@@ -51,6 +54,8 @@ function inputOf(id: OperationId, objects: Objects): Input {
     "payments.get": { id: objects.payment },
     "refunds.create": { cluster_id: objects.cluster, to: app.payer.address },
     "refunds.get": { id: objects.refund },
+    "receipts.get": { id: objects.receipt },
+    "receipts.list": {},
     "auth.end": {},
     "account.get": {},
     "nodes.heartbeat": { id: objects.node, leases: [] },
@@ -108,7 +113,12 @@ beforeAll(async () => {
   const stopped = await succeed(face, "clusters.teardown", { id: cluster.id }, { secret });
   refundId = stopped.bill?.refund.id ?? "";
   await untilStatus(face, owned, "stopped");
-  existing = { cluster: cluster.id, payment: cluster.payment.id, refund: refundId, node };
+  await until("the receipt is signed", async () => {
+    const { bill } = await succeed(face, "clusters.get", { id: cluster.id }, { secret });
+    receiptId = bill?.receipt_id ?? "";
+    return receiptId !== "";
+  });
+  existing = { cluster: cluster.id, payment: cluster.payment.id, refund: refundId, receipt: receiptId, node };
 }, 120_000);
 afterAll(() => app?.close(), 60_000);
 

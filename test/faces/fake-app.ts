@@ -121,6 +121,7 @@ export function fakeApp(options: FakeOptions = {}): FakeApp {
         "gpus.list": ({ gpu }) => encodeCursor({ key: gpu, id: gpu }),
         "offers.list": ({ node_id: id }) => encodeCursor({ key: "", id }),
         "clusters.list": ({ id }) => encodeCursor({ key: "", id }),
+        "receipts.list": ({ id }) => encodeCursor({ key: "", id }),
         events: ({ id }) => encodeCursor({ key: "", id }),
       },
       authenticateNode:

@@ -82,6 +82,7 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
   const environment = {
     VOLLEY_QUOTE_KEYS: randomBytes(32).toString("base64url"),
     VOLLEY_SECRET_KEY: randomBytes(32).toString("base64url"),
+    VOLLEY_RECEIPT_KEYS: randomBytes(32).toString("base64url"),
     VOLLEY_TREASURY_ADDRESS: treasury.address,
     VOLLEY_CHAIN_POLL_MS: "100",
     VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "1",

@@ -26,6 +26,7 @@ export interface TestServices extends Services {
 export const TEST_SETTINGS: Settings = readSettings({
   VOLLEY_QUOTE_KEYS: "A".repeat(43),
   VOLLEY_SECRET_KEY: "B".repeat(43),
+  VOLLEY_RECEIPT_KEYS: "A".repeat(43),
   SOLANA_RPC_URL: "http://127.0.0.1:1",
   USDC_MINT: "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",
   VOLLEY_TREASURY_ADDRESS: "7VHUFJHWu2CuExkJcJrzhQPJ2oygupTWkL2A2For4BmE",

@@ -12,7 +12,9 @@ import {
   type Payment,
   paymentSchema,
   quoteSchema,
+  type Receipt,
   type Refund,
+  receiptSchema,
   refundSchema,
   supplierSchema,
 } from "@volley/schema";
@@ -33,6 +35,7 @@ const node = output(nodeSchema, "Node");
 const outputChunk = output(outputSchema, "Output");
 const payment = output(paymentSchema, "Payment");
 const quote = output(quoteSchema, "Quote");
+const receipt = output(receiptSchema, "Receipt");
 const refund = output(refundSchema, "Refund");
 const supplier = output(supplierSchema, "Supplier");
 const events = connectionOf(event);
@@ -74,6 +77,12 @@ relate<Cluster>(cluster, [
       context.load("Cluster.payments", "payments", context.domain.loaders.clusterPayments, id),
   },
   {
+    field: "receipt",
+    type: () => receipt,
+    resolve: ({ id }, context) =>
+      context.load("Cluster.receipt", "receipts", context.domain.loaders.clusterReceipts, id),
+  },
+  {
     field: "events",
     type: () => events,
     args: pageArguments,
@@ -103,6 +112,10 @@ relate<Payment>(payment, [
   { field: "cluster", type: () => cluster, resolve: ({ cluster_id: id }, context) => loadCluster(context, id) },
 ]);
 relate<Refund>(refund, [
+  { field: "cluster", type: () => cluster, resolve: ({ cluster_id: id }, context) => loadCluster(context, id) },
+]);
+
+relate<Receipt>(receipt, [
   { field: "cluster", type: () => cluster, resolve: ({ cluster_id: id }, context) => loadCluster(context, id) },
 ]);
 

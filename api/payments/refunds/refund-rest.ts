@@ -1,5 +1,5 @@
 import { parseUsdc, toMoney } from "@volley/schema/money";
-import type { Bill } from "@volley/schema/resources/cluster";
+import type { Bill, KeptBill } from "@volley/schema/resources/cluster";
 import { type Context, newId } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { customerAccount, openAccount } from "../../ledger/accounts.ts";
@@ -12,7 +12,7 @@ export interface RestOwner {
   readonly id: string;
   readonly customerId: string | null;
   readonly refundAddress: string | null;
-  readonly bill: Bill | null;
+  readonly bill: KeptBill | null;
 }
 
 /**
