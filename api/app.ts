@@ -7,12 +7,13 @@ import { PREFLIGHT_HEADERS } from "./faces/answer.ts";
 import { endpoints, type FaceOptions, type Handle } from "./faces/endpoint.ts";
 import { mountGraphql } from "./faces/graphql/mount.ts";
 import { healthz, readyz } from "./faces/health.ts";
+import { metrics } from "./faces/metrics.ts";
 import { receiptKeySet } from "./faces/receipt-key-set.ts";
 import { referencePage } from "./faces/reference-page.ts";
 import { mountRest } from "./faces/rest.ts";
 
 export interface AppOptions extends FaceOptions {
-  /** Whether `/metrics` is served. At the edge each isolate would tell another story. */
+  /** Whether `/metrics` can be served. At the edge each isolate would tell another story. */
   readonly metrics: boolean;
   /** Whether the GraphQL schema may be asked for. */
   readonly introspection?: boolean;
@@ -36,11 +37,7 @@ export function newApp(options: AppOptions): Hono {
   get("/healthz", healthz);
   get("/readyz", readyz());
   if (options.metrics) {
-    get("/metrics", async ({ services }) => ({
-      status: 200,
-      body: await services.metrics.render(),
-      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-    }));
+    get("/metrics", metrics);
   }
 
   app.options("*", () => new Response(null, { status: 204, headers: PREFLIGHT_HEADERS }));

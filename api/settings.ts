@@ -65,6 +65,11 @@ const settingsSchema = z.object({
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
   MARKET_REFRESH_MS: whole(20, 60_000).default(500),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[A-Za-z0-9._~+/=-]{32,}$/, "must be at least 32 characters that fit a bearer token")
+    .optional()
+    .describe("Opens /metrics, which is not there without it."),
 });
 
 export interface Settings {
@@ -90,6 +95,8 @@ export interface Settings {
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
   readonly marketRefreshMs: number;
+  /** Null where `/metrics` is not served. */
+  readonly metricsToken: string | null;
 }
 
 export class SettingsError extends Error {
@@ -146,5 +153,6 @@ export function readSettings(environment: Environment): Settings {
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,
     marketRefreshMs: s.MARKET_REFRESH_MS,
+    metricsToken: s.METRICS_TOKEN ?? null,
   };
 }

@@ -373,6 +373,25 @@ test("readiness names the part that is down and is cheap to ask", async () => {
   });
 });
 
+test("metrics are there for whoever has the token, and for nobody else", async () => {
+  const token = "metrics-token-0123456789-0123456789";
+  const { app } = fakeApp({ environment: { VOLLEY_METRICS_TOKEN: token } });
+  const get = (authorization?: string) =>
+    app.request("/metrics", authorization === undefined ? {} : { headers: { authorization } });
+  const open = await get(`Bearer ${token}`);
+  expect(open.status).toBe(200);
+  expect(await open.text()).toBe("# none\n");
+  for (const wrong of [undefined, "", "Bearer", `Bearer ${token}x`, `Basic ${token}`, token]) {
+    const refused = await get(wrong);
+    expect(refused.status).toBe(404);
+    expect(await refused.json()).toMatchObject({ code: "route_not_found" });
+  }
+  const { app: without } = fakeApp();
+  for (const authorization of ["Bearer ", "Bearer null", "Bearer undefined"]) {
+    expect((await without.request("/metrics", { headers: { authorization } })).status).toBe(404);
+  }
+});
+
 test("a caller who goes while waiting is no failure of ours", async () => {
   const { app, log } = fakeApp({
     verbs: {

@@ -99,6 +99,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     bodyBytesMax: 262_144,
     rateLimitPerMinute: 1_000_000,
     marketRefreshMs: 500,
+    metricsToken: null,
   };
   const chainWith = (faults: Partial<ChainFaults> = {}, dice: () => number = () => 1) =>
     rpcChain(createSolanaRpcFromTransport(faultyTransport(chain, faults, dice)), { clock });
