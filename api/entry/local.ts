@@ -186,7 +186,12 @@ export async function startLocal(
 
   const opened = await openServices(options, environment, logger, stack);
   const { services, chain, databaseUrl, payerFile } = opened;
-  const server = await serve(services, { port: options.port, host: "127.0.0.1", refuse: refuseForeign });
+  const server = await serve(services, {
+    port: options.port,
+    host: "127.0.0.1",
+    ownUrlIsPublic: !environment.VOLLEY_PUBLIC_URL,
+    refuse: refuseForeign,
+  });
   stack.defer(() => server.stop());
 
   const { token } = await issueEnrolmentToken(services, { supplierName: "this machine", supplierClass: "network" });

@@ -44,11 +44,14 @@ function closed(server: ServerType): Promise<void> {
 export interface ServeOptions {
   readonly port: number;
   readonly host: string;
+  /** Clients reach it where it listens, on whichever port that is. */
+  readonly ownUrlIsPublic?: boolean;
   /** Refuses a request by what it says of where it comes from; null lets it pass. */
   readonly refuse?: (request: Request) => Response | null;
 }
 
-export async function serve(services: Services, options: ServeOptions): Promise<RunningServer> {
+export async function serve(given: Services, options: ServeOptions): Promise<RunningServer> {
+  let services = given;
   const { clock, db, logger } = services;
   const stopping = new AbortController();
   const now = clock.nowMs();
@@ -72,6 +75,8 @@ export async function serve(services: Services, options: ServeOptions): Promise<
     server.once("error", reject);
   });
   const { port } = server.address() as AddressInfo;
+  const url = `http://${options.host}:${port}`;
+  if (options.ownUrlIsPublic) services = { ...given, settings: { ...given.settings, publicUrl: url } };
   const loops = Promise.all([
     runTaskLoop(services, { owner: `node-${process.pid}`, handlers: TASK_HANDLERS }, stopping.signal),
     refreshMarket(services, stopping.signal),
@@ -79,7 +84,7 @@ export async function serve(services: Services, options: ServeOptions): Promise<
   logger.info("listening", { host: options.host, port });
 
   return {
-    url: `http://${options.host}:${port}`,
+    url,
     async stop() {
       stopping.abort(new Error("the server is stopping"));
       const done = closed(server);

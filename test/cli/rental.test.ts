@@ -125,6 +125,8 @@ describe("a rental from the command line", () => {
   test("an account: sign in, rent on it, find the cluster elsewhere, sign out", async () => {
     const [home, elsewhere] = [await homeFolder(), await homeFolder()];
     const { account } = await json(home, "login");
+    const challenge = await json(home, "auth", "challenge", "--address", account.wallet);
+    expect(challenge.message).toContain(`URI: ${server.local.api_url}`);
     expect(await json(home, "account")).toEqual(account);
     const cluster = await json(home, "rent", "--gpu", "cpu", "--duration", "10m");
     await json(elsewhere, "login");
