@@ -41,6 +41,8 @@ const settingsSchema = z.object({
   QUOTE_LIFETIME_SECONDS: whole(30, 3600).default(600),
   PAYMENT_LIFETIME_SECONDS: whole(10, 86_400).default(600).describe("How long unpaid machines are held."),
   HOLDS_PER_CALLER_MAX: whole(1, 1_000_000).default(20),
+  HELD_GPUS_PER_CALLER_PERCENT: whole(1, 100).default(20).describe("Of a model's GPUs, unpaid, by one caller."),
+  HELD_GPUS_PERCENT: whole(1, 100).default(50).describe("Of a model's GPUs, unpaid, by all callers together."),
   PROVISIONING_TIMEOUT_SECONDS: whole(5, 7200).default(600).describe("A gang that isn't ready by then has failed."),
   NODE_SILENCE_SECONDS: whole(5, 3600).default(45).describe("A node that is silent for longer is offline."),
   HEARTBEAT_INTERVAL_SECONDS: whole(1, 300).default(5),
@@ -80,6 +82,8 @@ export interface Settings {
   readonly quoteLifetimeSeconds: number;
   readonly paymentLifetimeSeconds: number;
   readonly holdsPerCallerMax: number;
+  readonly heldGpusPerCallerPercent: number;
+  readonly heldGpusPercent: number;
   readonly provisioningTimeoutSeconds: number;
   readonly nodeSilenceSeconds: number;
   readonly heartbeatIntervalSeconds: number;
@@ -139,6 +143,8 @@ export function readSettings(environment: Environment): Settings {
     quoteLifetimeSeconds: s.QUOTE_LIFETIME_SECONDS,
     paymentLifetimeSeconds: s.PAYMENT_LIFETIME_SECONDS,
     holdsPerCallerMax: s.HOLDS_PER_CALLER_MAX,
+    heldGpusPerCallerPercent: s.HELD_GPUS_PER_CALLER_PERCENT,
+    heldGpusPercent: s.HELD_GPUS_PERCENT,
     provisioningTimeoutSeconds: s.PROVISIONING_TIMEOUT_SECONDS,
     nodeSilenceSeconds: s.NODE_SILENCE_SECONDS,
     heartbeatIntervalSeconds: s.HEARTBEAT_INTERVAL_SECONDS,

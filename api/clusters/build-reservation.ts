@@ -10,6 +10,7 @@ import { newReference } from "../payments/solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "../payments/to-payment-resource.ts";
 import { clusterSecret, secretHashOf } from "./cluster-secret.ts";
 import { clusterFields } from "./to-cluster-resource.ts";
+import type { HoldLimits } from "./unpaid-holds.ts";
 
 type ReserveInput = InputOf<Operations["clusters.reserve"]>;
 
@@ -34,6 +35,7 @@ export function buildReservation(
   input: ReserveInput,
   quote: QuotePayload,
   record: IdempotencyRecord,
+  limits: HoldLimits | null,
 ): Reservation {
   const nowMs = ctx.clock.nowMs();
   const { wish, ranks, feeBps } = quote;
@@ -100,6 +102,7 @@ export function buildReservation(
       response: { body: JSON.stringify(cluster) },
       quote_expires_at: quote.expiresAtMs,
       holds_max: ctx.settings.holdsPerCallerMax < HOLDS_UNLIMITED ? ctx.settings.holdsPerCallerMax : null,
+      held_gpus_per_caller_max: limits?.perCaller ?? null,
       session_hash: session,
       cluster: {
         id,

@@ -4,6 +4,7 @@ import { accountFrozen, sessionUnknown } from "../identity/open-account.ts";
 import { createQuote } from "../market/create-quote.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
 import { insufficientBalance } from "../payments/insufficient-balance.ts";
+import { holdsExceeded } from "./unpaid-holds.ts";
 
 /** What a refusal of the SQL function means to the caller; null when it isn't one. */
 export async function reservationRefused(
@@ -19,10 +20,9 @@ export async function reservationRefused(
     case "VR002":
       return capacityGone(ctx, quote, (state.detail ?? "").split(","));
     case "VR003":
-      return new VolleyError("holds_exceeded", "Too many of your reservations are waiting to be paid.", {
-        nextAction: "Pay or tear down some of them, or wait until they expire.",
-        retryAfterSeconds: Math.min(60, ctx.settings.paymentLifetimeSeconds),
-      });
+      return state.detail === "gpus"
+        ? holdsExceeded(ctx, `Too many ${quote.wish.gpu} GPUs are in reservations of yours that wait to be paid.`)
+        : holdsExceeded(ctx, "Too many of your reservations are waiting to be paid.");
     case "VR004":
       return new VolleyError("quote_expired", "The quote has expired.", {
         nextAction: "Ask for a new quote and reserve with it.",

@@ -9,6 +9,7 @@ import { verifyQuote } from "../market/quote-token.ts";
 import { buildReservation } from "./build-reservation.ts";
 import { clusterSecret } from "./cluster-secret.ts";
 import { reservationRefused } from "./reservation-refused.ts";
+import { holdLimits, withinHolds } from "./unpaid-holds.ts";
 
 type Reserve = Operations["clusters.reserve"];
 
@@ -31,8 +32,9 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   requireRail(ctx, input);
   const quote = verifyQuote(input.quote_token, ctx.settings.quoteKeys);
 
-  const { request, cluster, secret } = buildReservation(ctx, input, quote, record);
-  const answer = await claim(ctx, quote, request);
+  const limits = input.payment.rail === "balance" ? null : await holdLimits(ctx, quote.wish.gpu);
+  const { request, cluster, secret } = buildReservation(ctx, input, quote, record, limits);
+  const answer = await withinHolds(ctx, limits, quote.wish, () => claim(ctx, quote, request));
   switch (answer.outcome) {
     case "reserved":
       for (const rank of quote.ranks) ctx.market.take(rank.nodeId, quote.wish.gpus_per_node);

@@ -87,6 +87,9 @@ async function openServices(
     VOLLEY_TREASURY_ADDRESS: treasuryAddress,
     VOLLEY_RECEIPT_KEYS: await readOrCreateReceiptKey(dataFolder),
     VOLLEY_CHAIN_POLL_MS: "200",
+    // Whoever tries it out may hold all of this machine.
+    VOLLEY_HELD_GPUS_PER_CALLER_PERCENT: "100",
+    VOLLEY_HELD_GPUS_PERCENT: "100",
     ...environment,
     SOLANA_RPC_URL: environment.SOLANA_RPC_URL || chain.rpcUrl,
     USDC_MINT: chain.usdcMint,

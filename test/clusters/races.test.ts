@@ -1,5 +1,6 @@
 /** Many clients at once, each with a connection of its own, on a real Postgres: what only locks and keys can get right. */
 import { randomBytes } from "node:crypto";
+import type { Id } from "@volley/schema";
 import { sql } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { reserveCluster } from "../../api/clusters/reserve.ts";
@@ -89,6 +90,59 @@ describe("64 clients", () => {
     const results = await Promise.allSettled(Array.from({ length: 16 }, () => world.teardown(cluster)));
     expect(outcome(results)).toEqual({ won: 1, cluster_ended: 15 });
     expect((await world.events(cluster)).filter((type) => type === "cluster.stopping")).toHaveLength(1);
+  });
+});
+
+describe("64 clients who don't pay", () => {
+  const shares = { heldGpusPerCallerPercent: 25, heldGpusPercent: 50 };
+  let limited: World;
+  let nodeIds: Id<"node">[];
+  beforeAll(async () => {
+    limited = await newWorld({ connectionsMax: CLIENTS + 4, parts: { market: newMarket() }, settings: shares });
+    nodeIds = await Promise.all(Array.from({ length: 4 }, () => limited.node(32)));
+  });
+  afterAll(() => limited.close());
+
+  async function reserveAll(callerOf: (client: number) => string) {
+    const tokens = Array.from({ length: CLIENTS }, (_, client) =>
+      limited.quote({ nodeIds: [nodeIds[client % nodeIds.length] as Id<"node">] }),
+    );
+    return outcome(
+      await Promise.allSettled(
+        tokens.map((token, client) => limited.reserve(token, {}, { callerHash: callerOf(client) })),
+      ),
+    );
+  }
+  const held = async () => 128 - (await Promise.all(nodeIds.map((id) => limited.free(id)))).reduce((a, b) => a + b, 0);
+
+  test("from one address hold their share of the model's GPUs, not one more", async () => {
+    expect(await reserveAll(() => "one")).toEqual({ won: 32, holds_exceeded: 32 });
+    expect(await held()).toBe(32);
+  });
+
+  test("from many addresses hold the share of all, not one more; who pays makes room", async () => {
+    await reserveAll((client) => `caller ${client}`);
+    expect(await held()).toBeLessThanOrEqual(64);
+    // A moment later nothing that was under way is counted twice any more.
+    limited.clock.pass(1_000);
+    await reserveAll((client) => `caller ${client}`);
+    expect(await held()).toBe(64);
+
+    const last = { callerHash: "last" };
+    const token = () => limited.quote({ nodeIds: [nodeIds[0] as Id<"node">] });
+    limited.clock.pass(1_000);
+    await expect(limited.reserve(token(), {}, last)).rejects.toMatchObject({
+      code: "holds_exceeded",
+      retryAfterSeconds: 60,
+    });
+    limited.clock.pass(620_000);
+    await limited.settle();
+    expect(await held()).toBe(0);
+    const paid = await limited.reserve(token(), {}, last);
+    await limited.pay(paid.payment);
+    limited.clock.pass(1_000);
+    await limited.reserve(limited.quote({ nodeIds: [...nodeIds, ...nodeIds], gpus: 8 }), {}, last);
+    await expect(limited.reserve(token(), {}, last)).rejects.toMatchObject({ code: "holds_exceeded" });
   });
 });
 

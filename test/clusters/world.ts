@@ -50,7 +50,13 @@ export async function newWorld(
   const database = await createTestDatabase(options.connectionsMax ?? 12);
   const base = testServices(database, {
     market: newMarket(),
-    settings: { ...TEST_SETTINGS, holdsPerCallerMax: 1_000_000, ...options.settings },
+    settings: {
+      ...TEST_SETTINGS,
+      holdsPerCallerMax: 1_000_000,
+      heldGpusPerCallerPercent: 100,
+      heldGpusPercent: 100,
+      ...options.settings,
+    },
     ...options.parts,
   });
   const cloud = simulatedSupplier(base);

@@ -87,6 +87,8 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
     VOLLEY_CHAIN_POLL_MS: "100",
     VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "1",
     VOLLEY_HOLDS_PER_CALLER_MAX: "1000",
+    VOLLEY_HELD_GPUS_PER_CALLER_PERCENT: "100",
+    VOLLEY_HELD_GPUS_PERCENT: "100",
     VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
     SOLANA_RPC_URL: chain.rpcUrl,
     USDC_MINT: chain.usdcMint,

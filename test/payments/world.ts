@@ -79,6 +79,8 @@ export async function newMoneyWorld(connectionsMax = 10) {
     quoteLifetimeSeconds: 600,
     paymentLifetimeSeconds: 600,
     holdsPerCallerMax: 20,
+    heldGpusPerCallerPercent: 100,
+    heldGpusPercent: 100,
     provisioningTimeoutSeconds: 600,
     nodeSilenceSeconds: 45,
     heartbeatIntervalSeconds: 5,

@@ -106,6 +106,8 @@ export class World {
         VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
         VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
         VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
+        VOLLEY_HELD_GPUS_PER_CALLER_PERCENT: "100",
+        VOLLEY_HELD_GPUS_PERCENT: "100",
       }),
       ...options.settings,
     };

@@ -12,6 +12,8 @@ DECLARE
   leases_wanted jsonb := request->'leases';
   new_cluster_id text := cluster->>'id';
   holds_max integer := (request->>'holds_max')::integer;
+  held_gpus_max integer := (request->>'held_gpus_per_caller_max')::integer;
+  held_gpus integer;
   stored idempotency_keys;
   payer customers;
   -- From a balance it is paid at once, or all of this fails.
@@ -72,6 +74,19 @@ BEGIN
 
   IF (request->>'quote_expires_at')::bigint <= now_ms THEN
     RAISE EXCEPTION 'quote_expired' USING ERRCODE = 'VR004';
+  END IF;
+  -- Who comes from one address comes one by one, or all of them would see too little of each other.
+  IF holds_max IS NOT NULL OR held_gpus_max IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('holds:' || (cluster->>'caller_hash'), 0));
+  END IF;
+  -- A caller who holds nothing of the model yet may take one gang of any size.
+  IF held_gpus_max IS NOT NULL THEN
+    SELECT sum(leases.gpus) INTO held_gpus FROM clusters JOIN leases ON leases.cluster_id = clusters.id
+    WHERE clusters.caller_hash = cluster->>'caller_hash' AND clusters.status = 'awaiting_payment'
+      AND clusters.gpu = cluster->>'gpu';
+    IF held_gpus + jsonb_array_length(leases_wanted) * (cluster->>'gpus_per_node')::integer > held_gpus_max THEN
+      RAISE EXCEPTION 'holds_exceeded' USING ERRCODE = 'VR003', DETAIL = 'gpus';
+    END IF;
   END IF;
   -- Of this caller's unpaid reservations the new one counts too. Absent: no limit.
   IF holds_max IS NOT NULL AND (

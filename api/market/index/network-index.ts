@@ -24,6 +24,8 @@ export interface ModelReach {
   hasFabric: boolean;
   /** GPUs of the largest machine. */
   gpusMax: number;
+  /** GPUs of all machines of the model that are online now. */
+  gpusTotal: number;
 }
 
 const RELIABILITY_PPM_MAX = 1_000_000;
@@ -61,9 +63,9 @@ export class NetworkIndex {
     return this.#models[this.gpus.find(gpu)];
   }
 
-  /** What machines of the model have had, ever: searches need not look for more than that. */
+  /** What machines of the model have had, ever (but for the total): searches need not look for more than that. */
   reachOf(gpu: string): ModelReach {
-    return this.#reaches[this.gpus.find(gpu)] ?? { links: 0, hasFabric: false, gpusMax: 0 };
+    return this.#reaches[this.gpus.find(gpu)] ?? { links: 0, hasFabric: false, gpusMax: 0, gpusTotal: 0 };
   }
 
   /** Takes a whole network, each machine once, into an empty index. Far faster than one {@link upsert} each. */
@@ -76,6 +78,7 @@ export class NetworkIndex {
   /** Brings one machine up to date, or adds it. */
   upsert(record: NodeRecord): void {
     const known = this.rowOf(record.id);
+    if (known >= 0) this.#countGpus(known, -1);
     if (known < 0) {
       const row = this.append(record.id);
       this.#rows.add(row);
@@ -88,7 +91,9 @@ export class NetworkIndex {
     } else {
       this.#write(known, record);
     }
-    this.#noteReach(this.rowOf(record.id));
+    const row = this.rowOf(record.id);
+    this.#noteReach(row);
+    this.#countGpus(row, 1);
     this.version++;
   }
 
@@ -124,10 +129,12 @@ export class NetworkIndex {
   sortLists(): void {
     const { model } = this.columns;
     const counts = this.#models.map(() => 0);
+    for (const reach of this.#reaches) reach.gpusTotal = 0;
     for (let row = 0; row < this.length; row++) {
       const code = model[row] as number;
       counts[code] = (counts[code] ?? 0) + 1;
       this.#noteReach(row);
+      this.#countGpus(row, 1);
     }
     const rowsOf = counts.map((count) => new Uint32Array(count));
     const next = counts.fill(0);
@@ -160,7 +167,7 @@ export class NetworkIndex {
     const code = this.gpus.code(gpu);
     if (code === this.#models.length) {
       this.#models.push(newLists(this.columns));
-      this.#reaches.push({ links: 0, hasFabric: false, gpusMax: 0 });
+      this.#reaches.push({ links: 0, hasFabric: false, gpusMax: 0, gpusTotal: 0 });
     }
     return code;
   }
@@ -215,6 +222,11 @@ export class NetworkIndex {
     reach.links |= 1 << (interconnect[row] as number);
     if (fabric[row] !== NONE) reach.hasFabric = true;
     reach.gpusMax = Math.max(reach.gpusMax, total[row] as number);
+  }
+
+  #countGpus(row: number, sign: 1 | -1): void {
+    const reach = this.#reaches[this.columns.model[row] as number] as ModelReach;
+    reach.gpusTotal += sign * (this.columns.total[row] as number);
   }
 
   #link(row: number): void {
