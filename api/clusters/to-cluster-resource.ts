@@ -1,9 +1,9 @@
-import { type Id, parseId } from "@volley/schema/ids";
+import { parseId } from "@volley/schema/ids";
 import { toMoney } from "@volley/schema/money";
 import type { Bill, Cluster } from "@volley/schema/resources/cluster";
 import { toTimestamp } from "@volley/schema/time";
-import { inArray } from "drizzle-orm";
-import { receipts, refunds } from "../db/tables.ts";
+import { eq, inArray, sql } from "drizzle-orm";
+import { clusters, receipts, refunds } from "../db/tables.ts";
 import type { PaymentReader } from "../payments/load-payments.ts";
 import { loadCredits } from "./load-credits.ts";
 import { loadClusterNodes } from "./load-nodes.ts";
@@ -13,17 +13,16 @@ import type { ClusterRow } from "./open-cluster.ts";
 /** Many clusters with all that belongs to them, in a number of statements that doesn't depend on how many there are. */
 export async function toClusterResources(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Cluster[]> {
   const ids = found.map((cluster) => cluster.id);
-  const [nodesById, paymentsById, credits, refundsById, receiptIds] = await Promise.all([
+  const [nodesById, paymentsById, credits, sequels] = await Promise.all([
     loadClusterNodes(ctx, ids),
     loadClusterPayments(ctx, ids),
     loadCredits(ctx, ids),
-    loadBillRefunds(ctx, found),
-    loadReceiptIds(ctx, found),
+    loadBillSequels(ctx, found),
   ]);
   return found.map((cluster) => {
     const payment = paymentsById.get(cluster.id)?.find((one) => one.purpose === "reserve");
     if (payment === undefined) throw new Error(`cluster ${cluster.id} has no payment`);
-    const refund = cluster.bill?.refund.id === undefined ? undefined : refundsById.get(cluster.bill.refund.id ?? "");
+    const sequel = sequels.get(cluster.id);
     return {
       ...clusterFields(cluster),
       credit: toMoney(credits.get(cluster.id) ?? 0n),
@@ -34,8 +33,8 @@ export async function toClusterResources(ctx: PaymentReader, found: readonly Clu
           ? null
           : {
               ...cluster.bill,
-              refund: { ...cluster.bill.refund, ...(refund ?? {}) },
-              receipt_id: receiptIds.get(cluster.id) ?? null,
+              refund: { ...cluster.bill.refund, ...sequel?.refund },
+              receipt_id: sequel?.receipt_id ?? null,
             },
     };
   });
@@ -91,26 +90,28 @@ export function clusterFields(
   };
 }
 
-/** A bill is written once; how far its refund has come stands in the refund's own row. */
-async function loadBillRefunds(
-  ctx: PaymentReader,
-  found: readonly ClusterRow[],
-): Promise<Map<string, Pick<Bill["refund"], "status" | "signature">>> {
-  const ids = found.flatMap((cluster) => cluster.bill?.refund.id ?? []);
-  if (ids.length === 0) return new Map();
-  const own = await ctx.db
-    .select({ id: refunds.id, status: refunds.status, signature: refunds.signature })
-    .from(refunds)
-    .where(inArray(refunds.id, ids));
-  return new Map(own.map(({ id, status, signature }) => [id, { status, signature }]));
+interface BillSequel {
+  readonly receipt_id: Bill["receipt_id"];
+  readonly refund: Partial<Pick<Bill["refund"], "status" | "signature">>;
 }
 
-async function loadReceiptIds(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Map<string, Id<"receipt">>> {
+/** A bill is written once; how far its refund has come, and its receipt, stand in rows of their own. */
+async function loadBillSequels(ctx: PaymentReader, found: readonly ClusterRow[]): Promise<Map<string, BillSequel>> {
   const ids = found.filter((cluster) => cluster.bill !== null).map((cluster) => cluster.id);
   if (ids.length === 0) return new Map();
   const own = await ctx.db
-    .select({ id: receipts.id, clusterId: receipts.clusterId })
-    .from(receipts)
-    .where(inArray(receipts.clusterId, ids));
-  return new Map(own.map(({ id, clusterId }) => [clusterId, parseId("receipt", id)]));
+    .select({ id: clusters.id, receiptId: receipts.id, status: refunds.status, signature: refunds.signature })
+    .from(clusters)
+    .leftJoin(receipts, eq(receipts.clusterId, clusters.id))
+    .leftJoin(refunds, eq(refunds.id, sql`${clusters.bill} -> 'refund' ->> 'id'`))
+    .where(inArray(clusters.id, ids));
+  return new Map(
+    own.map(({ id, receiptId, status, signature }) => [
+      id,
+      {
+        receipt_id: receiptId === null ? null : parseId("receipt", receiptId),
+        refund: status === null ? {} : { status, signature },
+      },
+    ]),
+  );
 }
