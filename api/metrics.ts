@@ -43,5 +43,7 @@ export const METRICS: Readonly<Record<string, MetricEntry>> = {
     "gauge",
     "What the treasury's account holds beyond what the ledger explains.",
   ),
+  volley_alarm: metric("gauge", "1 while the alarm is raised; see docs/money.md.", "alarm"),
+  volley_alarm_sightings_total: metric("counter", "Audits that found what an alarm is about.", "alarm"),
   volley_refund_attempts_dead_total: metric("counter", "Signed refunds that failed or expired and were signed anew."),
 };

@@ -64,6 +64,7 @@ const settingsSchema = z.object({
     .pipe(z.array(receiptKey).min(1).max(9))
     .optional()
     .describe("Ed25519 keys of receipts, comma separated: the first signs, all are published."),
+  AUDIT_INTERVAL_SECONDS: whole(1, 86_400).default(60).describe("How often chain and ledger are compared."),
   BODY_BYTES_MAX: whole(1024, 16_777_216).default(262_144),
   RATE_LIMIT_PER_MINUTE: whole(1, 100_000_000).default(6000).describe("Requests per caller and class."),
   MARKET_REFRESH_MS: whole(20, 60_000).default(500),
@@ -95,6 +96,7 @@ export interface Settings {
   readonly confirmedLimitMicroUsdc: bigint;
   /** Empty: no receipts. */
   readonly receiptKeys: readonly string[];
+  readonly auditIntervalSeconds: number;
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -155,6 +157,7 @@ export function readSettings(environment: Environment): Settings {
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
     receiptKeys: s.RECEIPT_KEYS ?? [],
+    auditIntervalSeconds: s.AUDIT_INTERVAL_SECONDS,
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

@@ -14,6 +14,7 @@ import { openDatabase, wake } from "../db/database.ts";
 import { DOMAIN } from "../domain.ts";
 import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTick } from "../jobs/tick.ts";
+import { ensureAudits } from "../ledger/audit-continuously.ts";
 import { newMarket } from "../market/market.ts";
 import type { Chain } from "../ports/chain.ts";
 import { readSettings, type Settings } from "../settings.ts";
@@ -113,6 +114,7 @@ export default {
       await wake(services.db, "treasury", "usdc", startedMs);
       await wake(services.db, "nodes", "all", startedMs);
       await wake(services.db, "keys", "idempotency", startedMs);
+      await ensureAudits(services.db, startedMs);
       const options = { owner: "worker", handlers: TASK_HANDLERS, deadlineMs: SCHEDULED_MS };
       await runTick(services, options, new AbortController().signal);
     } finally {

@@ -1,6 +1,7 @@
 /** What Prometheus reads. It tells how much is sold and what fails, so only the holder of a token gets it. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { VolleyError } from "@volley/schema/errors";
+import { publishAlarms } from "../ledger/alarms.ts";
 import type { Handle } from "./endpoint.ts";
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
@@ -17,6 +18,7 @@ export const metrics: Handle = async ({ services, headers }) => {
       nextAction: "Send VOLLEY_METRICS_TOKEN as the bearer token. See docs/configuration.md.",
     });
   }
+  await publishAlarms(services);
   return {
     status: 200,
     body: await services.metrics.render(),

@@ -1,5 +1,6 @@
 import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
 import { purgeKeys } from "../idempotency/purge-keys.ts";
+import { auditContinuously } from "../ledger/audit-continuously.ts";
 import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../payments/inbound/watch-payment.ts";
 import { issueReceipts } from "../receipts/issue-receipts.ts";
@@ -12,6 +13,7 @@ export const TASK_HANDLERS: TaskHandlers = {
   payment: watchPayment,
   treasury: sweepTreasury,
   nodes: sweepNodes,
+  audit: auditContinuously,
   receipts: issueReceipts,
   keys: purgeKeys,
 };

@@ -29,6 +29,8 @@ export async function auditLedger(ctx: Pick<Context, "db">): Promise<AuditResult
   // One snapshot, so that a transfer that is written meanwhile is in all sums or in none.
   return ctx.db.transaction(
     async (tx) => {
+      // A recount of everything may take longer than a request is allowed to.
+      await tx.execute(sql`SET LOCAL statement_timeout = '300s'`);
       const results: AuditResult[] = [];
       for (const [name, offenders] of RULES) results.push(await checkNone(tx, name, offenders));
       return results;

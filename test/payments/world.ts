@@ -97,6 +97,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
       dayMaxLamports: 1_000_000_000n,
     },
     receiptKeys: [Buffer.alloc(32, 7).toString("base64url")],
+    auditIntervalSeconds: 60,
     chainPollMs: 500,
     bodyBytesMax: 262_144,
     rateLimitPerMinute: 1_000_000,
