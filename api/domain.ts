@@ -23,6 +23,8 @@ import { listOffers, offerCursor } from "./market/list-offers.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
+import { createPaymentTransaction } from "./payments/solana-pay/create-transaction.ts";
+import { getRequestInfo } from "./payments/solana-pay/get-request-info.ts";
 import { getReceipt } from "./receipts/get-receipt.ts";
 import { listReceipts, receiptCursor } from "./receipts/list-receipts.ts";
 import { loadClusterReceipts } from "./receipts/load-cluster-receipts.ts";
@@ -52,6 +54,8 @@ export const DOMAIN: Domain = {
     "clusters.logs": streamLogs,
     "clusters.events": streamEvents,
     "payments.get": getPayment,
+    "payments.request_info": getRequestInfo,
+    "payments.transaction": createPaymentTransaction,
     "refunds.create": createRefund,
     "refunds.get": getRefund,
     "auth.challenge": createChallenge,

@@ -259,6 +259,8 @@ export interface Payment {
   settledAt: string | null;
   /** Null where nothing is paid on chain by a wallet. */
   solanaPay: SolanaPayRequest | null;
+  /** A page to pay on, for people. */
+  checkoutUrl: string | null;
   signatures: string[];
   notices: PaymentNotice[];
 }
@@ -277,6 +279,8 @@ export interface SolanaPayRequest {
   reference: string;
   /** How settled on chain the payment must be to count. */
   commitment: "confirmed" | "finalized" | (string & {});
+  /** Solana Pay transaction request: the wallet gets a transaction that can't get the amount wrong. */
+  transactionRequestUrl: string;
 }
 
 export interface PaymentNotice {
@@ -363,6 +367,19 @@ export interface Event {
   clusterId: string;
   createdAt: string;
   data: Record<string, unknown>;
+}
+
+export interface PaymentRequestInfo {
+  label: string;
+  /** Absolute https URL of an SVG, PNG or WebP image. */
+  icon: string;
+}
+
+export interface PaymentTransaction {
+  /** Base64 of the serialised transaction; signatures that are still due are zeros. */
+  transaction: string;
+  /** What it pays for, in a sentence. */
+  message: string;
 }
 
 export interface Refund {
@@ -745,6 +762,11 @@ export interface ClustersEventsParams {
   lastEventId?: string | undefined;
 }
 
+export interface PaymentsTransactionParams {
+  /** The wallet that will pay and sign. */
+  account: string;
+}
+
 export interface RefundsCreateParams {
   /** The whole credit of this cluster. */
   clusterId: string;
@@ -846,6 +868,10 @@ export interface Resources {
   payments: {
     /** One payment: its state and what is missing. `GET /v1/payments/{id}` */
     get(id: string, options?: RequestOptions): APIPromise<Payment>;
+    /** Solana Pay transaction request: who asks, for wallets. `GET /v1/payments/{id}/transaction` */
+    request_info(id: string, options?: RequestOptions): APIPromise<PaymentRequestInfo>;
+    /** Solana Pay transaction request: the transaction that pays, for a wallet to sign. `POST /v1/payments/{id}/transaction` */
+    transaction(id: string, params: PaymentsTransactionParams, options?: RequestOptions): APIPromise<PaymentTransaction>;
   };
   refunds: {
     /** Sends a cluster's credit, or money of the account's balance, to an address on chain. `POST /v1/refunds` */
@@ -900,6 +926,8 @@ export type OperationId =
   | "clusters.logs"
   | "clusters.events"
   | "payments.get"
+  | "payments.request_info"
+  | "payments.transaction"
   | "refunds.create"
   | "refunds.get"
   | "auth.challenge"
@@ -940,6 +968,8 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "clusters.logs": {"method":"GET","path":"/v1/clusters/{id}/logs","result":"stream","hasParams":true},
   "clusters.events": {"method":"GET","path":"/v1/clusters/{id}/events","result":"stream","hasParams":true},
   "payments.get": {"method":"GET","path":"/v1/payments/{id}","result":"one"},
+  "payments.request_info": {"method":"GET","path":"/v1/payments/{id}/transaction","result":"one"},
+  "payments.transaction": {"method":"POST","path":"/v1/payments/{id}/transaction","result":"one","hasParams":true},
   "refunds.create": {"method":"POST","path":"/v1/refunds","result":"one","hasParams":true},
   "refunds.get": {"method":"GET","path":"/v1/refunds/{id}","result":"one"},
   "auth.challenge": {"method":"POST","path":"/v1/auth/challenge","result":"one","hasParams":true},

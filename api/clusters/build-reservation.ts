@@ -70,7 +70,7 @@ export function buildReservation(
   const cluster: Cluster = {
     ...clusterFields(row),
     credit: toMoney(0n),
-    payment: toPaymentResource(payment, [], []),
+    payment: toPaymentResource(ctx.settings, payment, [], []),
     nodes: ranks.map((rank, index) => ({
       rank: index,
       node_id: rank.nodeId,

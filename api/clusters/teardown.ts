@@ -19,7 +19,7 @@ export async function teardownCluster(ctx: Context, input: InputOf<Teardown>): P
     const cluster = await lockCluster(tx, id);
     if (cluster === null) throw clusterNotFound();
     if (cluster.meteredUntil !== null) {
-      const { bill } = await toClusterResource({ db: tx }, cluster);
+      const { bill } = await toClusterResource({ db: tx, settings: ctx.settings }, cluster);
       throw new VolleyError("cluster_ended", `The cluster is ${cluster.status}; its bill is final.`, {
         nextAction: "Nothing is left to do: the bill is in this answer.",
         extensions: { bill },
@@ -30,7 +30,7 @@ export async function teardownCluster(ctx: Context, input: InputOf<Teardown>): P
     const status = cluster.status === "awaiting_payment" ? "expired" : "stopping";
     ({ nodeIds } = await endCluster(ctx, tx, cluster, { status, reason: "released", meteredUntilMs }));
     const now = await lockCluster(tx, id);
-    return toClusterResource({ db: tx }, now ?? cluster);
+    return toClusterResource({ db: tx, settings: ctx.settings }, now ?? cluster);
   });
   notifyEnded(ctx, id, nodeIds);
   return answer;

@@ -2,6 +2,7 @@ import type { Payment } from "@volley/schema/resources/payment";
 import { and, asc, inArray, ne } from "drizzle-orm";
 import type { Executor } from "../db/database.ts";
 import { inboundTransfers, paymentNotices } from "../db/tables.ts";
+import type { Settings } from "../settings.ts";
 import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
 
 /** Dust may come in any number of transactions; these are enough to see what happened. */
@@ -9,11 +10,12 @@ const SIGNATURES_MAX = 100;
 
 export interface PaymentReader {
   readonly db: Executor;
+  readonly settings: Settings;
 }
 
 /** The resources of many payments in two statements, in the order of the rows. */
 export async function loadPaymentResources(
-  { db: executor }: PaymentReader,
+  { db: executor, settings }: PaymentReader,
   found: readonly PaymentRow[],
 ): Promise<Payment[]> {
   if (found.length === 0) return [];
@@ -32,6 +34,7 @@ export async function loadPaymentResources(
   const inboundOf = Map.groupBy(inbound, (transfer) => transfer.paymentId);
   return found.map((row) =>
     toPaymentResource(
+      settings,
       row,
       noticesOf.get(row.id) ?? [],
       [...new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature))].slice(0, SIGNATURES_MAX),

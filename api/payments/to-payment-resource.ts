@@ -3,6 +3,7 @@ import { toMoney } from "@volley/schema/money";
 import type { Payment } from "@volley/schema/resources/payment";
 import { toTimestamp } from "@volley/schema/time";
 import type { paymentNotices, payments } from "../db/tables.ts";
+import type { Settings } from "../settings.ts";
 import { solanaPayUrl } from "./solana-pay/transfer-request.ts";
 
 export type PaymentRow = typeof payments.$inferSelect;
@@ -17,6 +18,7 @@ export type PaymentNoticeRow = typeof paymentNotices.$inferSelect;
 
 /** @param signatures of the transactions that brought money for it, oldest first */
 export function toPaymentResource(
+  { publicUrl }: Pick<Settings, "publicUrl">,
   row: PaymentRow,
   notices: readonly Pick<PaymentNoticeRow, "code" | "detail" | "signature">[],
   signatures: readonly string[],
@@ -36,7 +38,8 @@ export function toPaymentResource(
     expires_at: toTimestamp(row.expiresAt),
     created_at: toTimestamp(row.createdAt),
     settled_at: row.settledAt === null ? null : toTimestamp(row.settledAt),
-    solana_pay: row.rail === "solana_pay" ? solanaPayRequest(row) : null,
+    solana_pay: row.rail === "solana_pay" ? solanaPayRequest(publicUrl, row) : null,
+    checkout_url: row.rail === "solana_pay" ? `${publicUrl}/pay/${row.id}` : row.checkoutUrl,
     signatures: [...signatures],
     notices: notices.map(({ code, detail, signature }) => ({
       code,
@@ -46,7 +49,7 @@ export function toPaymentResource(
   };
 }
 
-function solanaPayRequest(row: PaymentRow): Payment["solana_pay"] {
+function solanaPayRequest(publicUrl: string, row: PaymentRow): Payment["solana_pay"] {
   const { id, recipient, mint, reference, commitment, amountMicroUsdc } = row;
   if (recipient === null || mint === null || reference === null) throw new Error(`payment ${id} names no recipient`);
   return {
@@ -55,5 +58,7 @@ function solanaPayRequest(row: PaymentRow): Payment["solana_pay"] {
     spl_token: mint,
     reference,
     commitment,
+    // Without a query nothing of it has to be encoded (Solana Pay specification, transaction request, "Link").
+    transaction_request_url: `solana:${publicUrl}/v1/payments/${id}/transaction`,
   };
 }

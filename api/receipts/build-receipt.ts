@@ -6,6 +6,7 @@ import { toTimestamp } from "@volley/schema/time";
 import { and, asc, eq, ne, sql } from "drizzle-orm";
 import { loadClusterPayments } from "../clusters/load-payments.ts";
 import type { ClusterRow } from "../clusters/open-cluster.ts";
+import type { Context } from "../context.ts";
 import { rows, type Transaction } from "../db/database.ts";
 import { leases, nodes, refunds } from "../db/tables.ts";
 import { customerAccount, escrowAccount } from "../ledger/accounts.ts";
@@ -27,12 +28,13 @@ export interface EndedCluster extends ClusterRow {
  * @throws {Error} when more was paid than was charged and sent back: then the books are wrong, and nothing is signed
  */
 export async function buildReceipt(
+  { settings }: Pick<Context, "settings">,
   tx: Transaction,
   cluster: EndedCluster,
   place: ReceiptPlace,
 ): Promise<ReceiptContent> {
   const { bill } = cluster;
-  const paidFor = (await loadClusterPayments({ db: tx }, [cluster.id])).get(cluster.id) ?? [];
+  const paidFor = (await loadClusterPayments({ db: tx, settings }, [cluster.id])).get(cluster.id) ?? [];
   const paid = sum(paidFor.map((payment) => parseUsdc(payment.received.amount)));
   const sentBack = await sentBackOf(tx, cluster);
   const charged = parseUsdc(bill.charged.amount);

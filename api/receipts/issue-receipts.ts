@@ -77,7 +77,7 @@ async function appendReceipt(
     .orderBy(desc(receipts.sequence))
     .limit(1);
   const nowMs = ctx.clock.nowMs();
-  const content = await buildReceipt(tx, cluster, {
+  const content = await buildReceipt(ctx, tx, cluster, {
     id: newId(ctx, "receipt"),
     issuer: ctx.settings.publicUrl,
     chain,

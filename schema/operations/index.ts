@@ -21,6 +21,8 @@ export const OPERATIONS = {
   "clusters.logs": clusters.clustersLogs,
   "clusters.events": clusters.clustersEvents,
   "payments.get": payments.paymentsGet,
+  "payments.request_info": payments.paymentsRequestInfo,
+  "payments.transaction": payments.paymentsTransaction,
   "refunds.create": payments.refundsCreate,
   "refunds.get": payments.refundsGet,
   "auth.challenge": accounts.authChallenge,

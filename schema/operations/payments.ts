@@ -1,7 +1,12 @@
 import { z } from "zod";
 import { idSchema } from "../ids.ts";
 import { defineOperation } from "../operation.ts";
-import { paymentSchema, refundSchema } from "../resources/payment.ts";
+import {
+  paymentRequestInfoSchema,
+  paymentSchema,
+  paymentTransactionSchema,
+  refundSchema,
+} from "../resources/payment.ts";
 import { solanaAddress } from "./clusters.ts";
 
 export const paymentsGet = defineOperation({
@@ -16,6 +21,37 @@ export const paymentsGet = defineOperation({
   scope: "holder",
   idempotency: "none",
   rateLimit: "read",
+});
+
+export const paymentsRequestInfo = defineOperation({
+  id: "payments.request_info",
+  summary: "Solana Pay transaction request: who asks, for wallets",
+  method: "GET",
+  path: "/v1/payments/{id}/transaction",
+  graphql: { kind: "query", field: "paymentRequestInfo" },
+  input: z.strictObject({ id: idSchema("payment") }),
+  output: paymentRequestInfoSchema,
+  errors: ["not_found"],
+  scope: "none",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const paymentsTransaction = defineOperation({
+  id: "payments.transaction",
+  summary: "Solana Pay transaction request: the transaction that pays, for a wallet to sign",
+  method: "POST",
+  path: "/v1/payments/{id}/transaction",
+  graphql: { kind: "mutation", field: "createPaymentTransaction" },
+  input: z.strictObject({
+    id: idSchema("payment"),
+    account: solanaAddress.describe("The wallet that will pay and sign."),
+  }),
+  output: paymentTransactionSchema,
+  errors: ["not_found", "payment_closed", "address_invalid", "rail_unavailable", "insufficient_balance", "unavailable"],
+  scope: "none",
+  idempotency: "none",
+  rateLimit: "write",
 });
 
 export const refundsCreate = defineOperation({

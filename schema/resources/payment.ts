@@ -82,10 +82,14 @@ export const paymentSchema = z
         spl_token: z.string(),
         reference: z.string(),
         commitment: z.enum(["confirmed", "finalized"]).describe("How settled on chain the payment must be to count."),
+        transaction_request_url: z
+          .string()
+          .describe("Solana Pay transaction request: the wallet gets a transaction that can't get the amount wrong."),
       })
       .meta({ id: "SolanaPayRequest" })
       .nullable()
       .describe("Null where nothing is paid on chain by a wallet."),
+    checkout_url: z.string().nullable().describe("A page to pay on, for people."),
     signatures: z.array(z.string()),
     notices: z.array(paymentNoticeSchema),
   })

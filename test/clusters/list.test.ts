@@ -69,14 +69,15 @@ test("many clusters take as many statements as one, and each has what it would h
   });
   const [first] = rows;
   if (first === undefined) throw new Error("there are no clusters");
-  await toClusterResources({ db: counting }, [first]);
+  const { settings } = world.services;
+  await toClusterResources({ db: counting, settings }, [first]);
   const forOne = statements;
   statements = 0;
-  const together = await toClusterResources({ db: counting }, rows);
+  const together = await toClusterResources({ db: counting, settings }, rows);
   // A cluster that has ended with a refund takes one statement for refunds more, however many there are.
   expect(statements).toBeLessThanOrEqual(forOne + 1);
   for (const [index, row] of rows.entries()) {
-    expect(together[index]).toEqual((await toClusterResources(world, [row]))[0]);
+    expect(together[index]).toEqual((await toClusterResources({ db: world.db, settings }, [row]))[0]);
     const credit = await availableCredit(world.db, row.id);
     expect(together[index]?.credit.amount.replace(".", "").replace(/^0+(?=\d)/, "")).toBe(credit.toString());
   }
