@@ -4,6 +4,7 @@ import { VolleyError } from "@volley/schema/errors";
 import openapi from "@volley/schema/openapi.json" with { type: "json" };
 import { Hono } from "hono";
 import { PREFLIGHT_HEADERS } from "./faces/answer.ts";
+import { checkoutEvents, checkoutPage, icon } from "./faces/checkout/checkout-page.ts";
 import { endpoints, type FaceOptions, type Handle } from "./faces/endpoint.ts";
 import { mountGraphql } from "./faces/graphql/mount.ts";
 import { healthz, readyz } from "./faces/health.ts";
@@ -29,6 +30,9 @@ export function newApp(options: AppOptions): Hono {
     app.get(path, endpoint(path, handle));
     routes.set(path, ["GET"]);
   };
+  get("/pay/:id", checkoutPage);
+  get("/pay/:id/events", checkoutEvents);
+  get("/icon.svg", icon);
 
   const document = JSON.stringify(openapi);
   get("/openapi.json", async () => ({ status: 200, body: document, headers: { "content-type": "application/json" } }));

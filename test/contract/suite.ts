@@ -210,6 +210,34 @@ export function contractSuite(start: () => Promise<TestApp>): void {
     }, 120_000);
   });
 
+  test("a payment's page and its transaction request ask for no credential", async () => {
+    const { cluster } = await reserve(faceOf("REST"));
+    const { checkout_url, id } = cluster.payment;
+    const { pathname } = new URL(checkout_url ?? "");
+    const page = await fetch(`${app.url}${pathname}`);
+    const html = await page.text();
+    expect({ status: page.status, type: page.headers.get("content-type") }).toEqual({
+      status: 200,
+      type: "text/html; charset=utf-8",
+    });
+    expect(page.headers.get("content-security-policy")).toMatch(/script-src 'nonce-[\w-]{22}'/);
+    expect(html).toContain('data-state="due"');
+    const events = await fetch(`${app.url}${pathname}/events`);
+    const reader = events.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let received = "";
+    while (!received.includes('\\"due\\"')) received += (await reader?.read())?.value ?? "";
+    await reader?.cancel();
+    const asked = await fetch(`${app.url}/v1/payments/${id}/transaction`);
+    expect(await asked.json()).toEqual({ label: "Volley", icon: expect.stringMatching(/\/icon\.svg$/) });
+    expect((await fetch(`${app.url}/icon.svg`)).headers.get("content-type")).toBe("image/svg+xml");
+    const answer = await fetch(`${app.url}/v1/payments/${id}/transaction`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ account: app.payer.address }),
+    });
+    expect(await answer.json()).toMatchObject({ transaction: expect.stringMatching(/^AQAAAA/) });
+  });
+
   test("money that is too little, too much, or for another payment", async () => {
     const face = faceOf("REST");
     const [under, over] = [await reserve(face), await reserve(face)];
