@@ -1,12 +1,12 @@
 /** The hosted page in a real browser, against the all-in-one and its chain. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Volley } from "@volley/sdk";
 import { keypairSignerFromFile, payTransferRequest } from "@volley/sdk/solana";
+import axe from "axe-core";
 import jsQr from "jsqr";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -84,8 +84,7 @@ describe.skipIf(!hasBrowser)("the checkout page", () => {
   }
 
   async function violations(page: Page): Promise<string[]> {
-    const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-    await page.evaluate(source);
+    await page.evaluate(axe.source);
     const found: { id: string; nodes: { html: string }[] }[] = await page.evaluate(
       "axe.run().then(({ violations }) => violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => ({ html })) })))",
     );
