@@ -20,7 +20,10 @@ import { getNetwork } from "./market/get-network.ts";
 import { getQuote } from "./market/get-quote.ts";
 import { gpuCursor, listGpus } from "./market/list-gpus.ts";
 import { listOffers, offerCursor } from "./market/list-offers.ts";
+import { getBalance } from "./payments/balance/get-balance.ts";
+import { listTransfers, transferCursor } from "./payments/balance/list-transfers.ts";
 import { getPayment } from "./payments/get-payment.ts";
+import { listPayments, paymentCursor } from "./payments/list-payments.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
 import { createPaymentTransaction } from "./payments/solana-pay/create-transaction.ts";
@@ -56,6 +59,7 @@ export const DOMAIN: Domain = {
     "payments.get": getPayment,
     "payments.request_info": getRequestInfo,
     "payments.transaction": createPaymentTransaction,
+    "payments.list": listPayments,
     "refunds.create": createRefund,
     "refunds.get": getRefund,
     "auth.challenge": createChallenge,
@@ -64,6 +68,8 @@ export const DOMAIN: Domain = {
     "account.get": getAccount,
     "receipts.get": getReceipt,
     "receipts.list": listReceipts,
+    "balance.get": getBalance,
+    "transfers.list": listTransfers,
     "nodes.enrol": enrolNode,
     "nodes.get": getNode,
     "nodes.heartbeat": heartbeatNode,
@@ -84,6 +90,8 @@ export const DOMAIN: Domain = {
     "offers.list": offerCursor,
     "clusters.list": clusterCursor,
     "receipts.list": receiptCursor,
+    "payments.list": paymentCursor,
+    "transfers.list": transferCursor,
     events: eventCursor,
   },
   authenticateNode: verifyNodeProof,

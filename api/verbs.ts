@@ -63,7 +63,13 @@ export interface EventPage {
 }
 
 /** The operations that answer with pages. */
-export type ListOperationId = "gpus.list" | "offers.list" | "clusters.list" | "receipts.list";
+export type ListOperationId =
+  | "gpus.list"
+  | "offers.list"
+  | "clusters.list"
+  | "receipts.list"
+  | "payments.list"
+  | "transfers.list";
 type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
 /** The cursor of one item, equal to `next_cursor` where the item ends a page. */
 export type Cursors = { readonly [Id in ListOperationId]: (item: ItemOf<Id>) => string } & {

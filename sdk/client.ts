@@ -71,6 +71,8 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly receipts: Resources["receipts"];
   readonly auth: Resources["auth"];
   readonly account: Resources["account"];
+  readonly balance: Resources["balance"];
+  readonly transfers: Resources["transfers"];
   readonly nodes: Resources["nodes"];
   /** Every operation as it is in the contract, without comforts: for tools that go through them all. */
   readonly resources: Resources;
@@ -94,6 +96,8 @@ export class Volley implements Omit<Resources, "clusters"> {
     this.receipts = resources.receipts;
     this.auth = resources.auth;
     this.account = resources.account;
+    this.balance = resources.balance;
+    this.transfers = resources.transfers;
     this.nodes = resources.nodes;
     this.clusters = {
       ...clusters,

@@ -382,6 +382,11 @@ export interface PaymentTransaction {
   message: string;
 }
 
+export interface PaymentPage {
+  data: Payment[];
+  nextCursor: string | null;
+}
+
 export interface Refund {
   id: string;
   object: "refund";
@@ -524,6 +529,39 @@ export interface ReceiptAnchor {
 export interface ReceiptPage {
   data: Receipt[];
   nextCursor: string | null;
+}
+
+export interface Balance {
+  object: "balance";
+  accountId: string;
+  /** What can be spent or sent back now. */
+  available: Money;
+  /** Bound by clusters that are reserved or running. */
+  held: Money;
+  /** Has come for a top-up and can't be spent yet: not final on chain, or paid by card a short time ago. */
+  maturing: Money;
+  /** Paid by card and disputed. */
+  disputed: Money;
+}
+
+export interface TransferPage {
+  data: Transfer[];
+  nextCursor: string | null;
+}
+
+export interface Transfer {
+  id: string;
+  object: "transfer";
+  /** `pending` and `fund` bind money, `post` spends it, `void` frees it. */
+  kind: "posted" | "pending" | "fund" | "post" | "void" | (string & {});
+  direction: "in" | "out" | (string & {});
+  amount: Money;
+  reason: string;
+  /** Of the cluster, payment, refund or transaction that it was for. */
+  reference: string;
+  /** The pending transfer that it is the second phase of. */
+  pendingId: string | null;
+  createdAt: string;
 }
 
 export interface Node {
@@ -767,6 +805,13 @@ export interface PaymentsTransactionParams {
   account: string;
 }
 
+export interface PaymentsListParams {
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
+}
+
 export interface RefundsCreateParams {
   /** The whole credit of this cluster. */
   clusterId: string;
@@ -788,6 +833,13 @@ export interface AuthSessionParams {
 
 export interface ReceiptsListParams {
   clusterId?: string | undefined;
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
+}
+
+export interface TransfersListParams {
   /** Default: 20. */
   limit?: number | undefined;
   /** next_cursor of the page before. */
@@ -872,6 +924,8 @@ export interface Resources {
     request_info(id: string, options?: RequestOptions): APIPromise<PaymentRequestInfo>;
     /** Solana Pay transaction request: the transaction that pays, for a wallet to sign. `POST /v1/payments/{id}/transaction` */
     transaction(id: string, params: PaymentsTransactionParams, options?: RequestOptions): APIPromise<PaymentTransaction>;
+    /** The account's payments, newest first. `GET /v1/payments` */
+    list(params?: PaymentsListParams, options?: RequestOptions): PagePromise<Payment>;
   };
   refunds: {
     /** Sends a cluster's credit, or money of the account's balance, to an address on chain. `POST /v1/refunds` */
@@ -896,6 +950,14 @@ export interface Resources {
     get(id: string, options?: RequestOptions): APIPromise<Receipt>;
     /** The receipts that the credential opens, newest first. `GET /v1/receipts` */
     list(params?: ReceiptsListParams, options?: RequestOptions): PagePromise<Receipt>;
+  };
+  balance: {
+    /** What the account can spend, and what is bound. `GET /v1/account/balance` */
+    get(options?: RequestOptions): APIPromise<Balance>;
+  };
+  transfers: {
+    /** The ledger of the account's balance, newest first. `GET /v1/account/transfers` */
+    list(params?: TransfersListParams, options?: RequestOptions): PagePromise<Transfer>;
   };
   nodes: {
     /** Joins a machine to the network with a single-use token. `POST /v1/nodes` */
@@ -928,6 +990,7 @@ export type OperationId =
   | "payments.get"
   | "payments.request_info"
   | "payments.transaction"
+  | "payments.list"
   | "refunds.create"
   | "refunds.get"
   | "auth.challenge"
@@ -936,6 +999,8 @@ export type OperationId =
   | "account.get"
   | "receipts.get"
   | "receipts.list"
+  | "balance.get"
+  | "transfers.list"
   | "nodes.enrol"
   | "nodes.get"
   | "nodes.heartbeat"
@@ -970,6 +1035,7 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "payments.get": {"method":"GET","path":"/v1/payments/{id}","result":"one"},
   "payments.request_info": {"method":"GET","path":"/v1/payments/{id}/transaction","result":"one"},
   "payments.transaction": {"method":"POST","path":"/v1/payments/{id}/transaction","result":"one","hasParams":true},
+  "payments.list": {"method":"GET","path":"/v1/payments","result":"page","hasParams":true},
   "refunds.create": {"method":"POST","path":"/v1/refunds","result":"one","hasParams":true},
   "refunds.get": {"method":"GET","path":"/v1/refunds/{id}","result":"one"},
   "auth.challenge": {"method":"POST","path":"/v1/auth/challenge","result":"one","hasParams":true},
@@ -978,6 +1044,8 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "account.get": {"method":"GET","path":"/v1/account","result":"one"},
   "receipts.get": {"method":"GET","path":"/v1/receipts/{id}","result":"one"},
   "receipts.list": {"method":"GET","path":"/v1/receipts","result":"page","hasParams":true},
+  "balance.get": {"method":"GET","path":"/v1/account/balance","result":"one"},
+  "transfers.list": {"method":"GET","path":"/v1/account/transfers","result":"page","hasParams":true},
   "nodes.enrol": {"method":"POST","path":"/v1/nodes","result":"one","hasParams":true},
   "nodes.get": {"method":"GET","path":"/v1/nodes/{id}","result":"one"},
   "nodes.heartbeat": {"method":"POST","path":"/v1/nodes/{id}/heartbeat","result":"one","hasParams":true},

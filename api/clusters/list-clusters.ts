@@ -1,14 +1,7 @@
-import {
-  type Cluster,
-  decodeCursor,
-  encodeCursor,
-  type InputOf,
-  type Operations,
-  type OutputOf,
-  VolleyError,
-} from "@volley/schema";
-import { and, desc, eq, sql } from "drizzle-orm";
+import type { Cluster, InputOf, Operations, OutputOf } from "@volley/schema";
+import { and, desc, eq } from "drizzle-orm";
 import type { Context } from "../context.ts";
+import { isAfter, momentCursor, readMomentCursor } from "../db/moment-cursor.ts";
 import { clusters } from "../db/tables.ts";
 import { opensCluster } from "./open-cluster.ts";
 import { toClusterResources } from "./to-cluster-resource.ts";
@@ -21,7 +14,7 @@ type List = Operations["clusters.list"];
  */
 export async function listClusters(ctx: Context, input: InputOf<List>): Promise<OutputOf<List>> {
   const opened = opensCluster(ctx);
-  const after = input.cursor === undefined ? null : readCursor(input.cursor);
+  const after = readMomentCursor(input.cursor);
   const found = await ctx.db
     .select()
     .from(clusters)
@@ -29,9 +22,7 @@ export async function listClusters(ctx: Context, input: InputOf<List>): Promise<
       and(
         opened,
         input.status === undefined ? undefined : eq(clusters.status, input.status),
-        after === null
-          ? undefined
-          : sql`(${clusters.createdAt}, ${clusters.id}) < (${after.createdAtMs}::bigint, ${after.id})`,
+        isAfter(clusters.createdAt, clusters.id, after),
       ),
     )
     .orderBy(desc(clusters.createdAt), desc(clusters.id))
@@ -40,25 +31,11 @@ export async function listClusters(ctx: Context, input: InputOf<List>): Promise<
   const last = page.at(-1);
   return {
     data: await toClusterResources(ctx, page),
-    next_cursor: found.length > page.length && last !== undefined ? positionAfter(last.createdAt, last.id) : null,
+    next_cursor: found.length > page.length && last !== undefined ? momentCursor(last.createdAt, last.id) : null,
   };
-}
-
-function positionAfter(createdAtMs: number, id: string): string {
-  return encodeCursor({ key: String(createdAtMs), id });
 }
 
 /** The cursor after which the page that begins with the next cluster is asked for. */
 export function clusterCursor(cluster: Cluster): string {
-  return positionAfter(Date.parse(cluster.created_at), cluster.id);
-}
-
-function readCursor(text: string): { createdAtMs: number; id: string } {
-  const position = decodeCursor(text);
-  if (position === null || !/^[0-9]{1,15}$/.test(position.key)) {
-    throw new VolleyError("invalid_cursor", "The cursor was not issued by this list.", {
-      nextAction: "Pass the next_cursor of a page as it is, or leave it out to begin anew.",
-    });
-  }
-  return { createdAtMs: Number(position.key), id: position.id };
+  return momentCursor(Date.parse(cluster.created_at), cluster.id);
 }

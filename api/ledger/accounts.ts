@@ -27,6 +27,8 @@ export const escrowAccount = (clusterId: string) => `escrow:${clusterId}`;
 /** On its way back to the renter. */
 export const refundAccount = (refundId: Id<"refund"> | string) => `refund:${refundId}`;
 export const supplierAccount = (supplierId: string) => `supplier:${supplierId}`;
+/** Money of an account that was paid by card and is disputed. */
+export const disputeAccount = (customerId: string) => `dispute:${customerId}`;
 
 /** Makes the account if it isn't there. */
 export async function openAccount(ctx: Maker, tx: Transaction, id: string, kind: AccountKind): Promise<void> {

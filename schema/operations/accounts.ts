@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { defineOperation } from "../operation.ts";
-import { AUTH_PURPOSES, accountSchema, challengeSchema, sessionSchema } from "../resources/account.ts";
+import { pageFields, pageOf } from "../pages.ts";
+import {
+  AUTH_PURPOSES,
+  accountSchema,
+  balanceSchema,
+  challengeSchema,
+  sessionSchema,
+  transferSchema,
+} from "../resources/account.ts";
 import { solanaAddress } from "./clusters.ts";
 
 export const authChallenge = defineOperation({
@@ -62,6 +70,34 @@ export const accountGet = defineOperation({
   input: z.strictObject({}),
   output: accountSchema,
   errors: ["unauthenticated", "credential_invalid"],
+  scope: "account",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const balanceGet = defineOperation({
+  id: "balance.get",
+  summary: "What the account can spend, and what is bound",
+  method: "GET",
+  path: "/v1/account/balance",
+  graphql: { kind: "query", field: "balance" },
+  input: z.strictObject({}),
+  output: balanceSchema,
+  errors: ["unauthenticated", "credential_invalid"],
+  scope: "account",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const transfersList = defineOperation({
+  id: "transfers.list",
+  summary: "The ledger of the account's balance, newest first",
+  method: "GET",
+  path: "/v1/account/transfers",
+  graphql: { kind: "query", field: "transfers" },
+  input: z.strictObject({ ...pageFields }),
+  output: pageOf(transferSchema, "TransferPage"),
+  errors: ["unauthenticated", "credential_invalid", "invalid_cursor"],
   scope: "account",
   idempotency: "none",
   rateLimit: "read",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { idSchema } from "../ids.ts";
 import { defineOperation } from "../operation.ts";
+import { pageFields, pageOf } from "../pages.ts";
 import {
   paymentRequestInfoSchema,
   paymentSchema,
@@ -19,6 +20,20 @@ export const paymentsGet = defineOperation({
   output: paymentSchema,
   errors: ["unauthenticated", "credential_invalid", "not_found"],
   scope: "holder",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const paymentsList = defineOperation({
+  id: "payments.list",
+  summary: "The account's payments, newest first",
+  method: "GET",
+  path: "/v1/payments",
+  graphql: { kind: "query", field: "payments" },
+  input: z.strictObject({ ...pageFields }),
+  output: pageOf(paymentSchema, "PaymentPage"),
+  errors: ["unauthenticated", "credential_invalid", "invalid_cursor"],
+  scope: "account",
   idempotency: "none",
   rateLimit: "read",
 });

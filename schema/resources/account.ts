@@ -21,7 +21,9 @@ export const balanceSchema = z
     account_id: idOutput("account"),
     available: moneySchema.describe("What can be spent or sent back now."),
     held: moneySchema.describe("Bound by clusters that are reserved or running."),
-    maturing: moneySchema.describe("Paid by card and not to be spent yet."),
+    maturing: moneySchema.describe(
+      "Has come for a top-up and can't be spent yet: not final on chain, or paid by card a short time ago.",
+    ),
     disputed: moneySchema.describe("Paid by card and disputed."),
   })
   .meta({ id: "Balance" });

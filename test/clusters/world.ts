@@ -152,6 +152,10 @@ export async function newWorld(
       return { ...cluster, secret: cluster.secret };
     },
 
+    /** By somebody with a credential of their own. */
+    reserveAs: (ctx: Context, quoteToken: string, parts: Partial<ReserveInput> = {}): Promise<Cluster> =>
+      reserveCluster(ctx, world.input(quoteToken, parts)),
+
     /** Money arrives on chain for the payment, a moment ago or in a block of an earlier time, and is seen. */
     async pay(
       payment: Cluster["payment"],
