@@ -39,6 +39,14 @@ export type { EventStream } from "./event-stream.ts";
 export type * from "./generated.ts";
 export type { CollectOptions, Page, PagePromise } from "./page.ts";
 export { PaymentClosedError, type SettledOptions } from "./payments.ts";
+export {
+  type ReceiptKeySet,
+  type ReceiptLike,
+  type ReceiptVerification,
+  type VerifiedChain,
+  type VerifiedReceipt,
+  verifyReceipts,
+} from "./receipts.ts";
 export type { RequestOptions } from "./request-options.ts";
 export { type Span, toSeconds } from "./span.ts";
 export type { Authorize, Logger, OutgoingRequest } from "./transport.ts";

@@ -14,6 +14,7 @@ import { psCommand } from "./commands/ps.ts";
 import { quoteCommand } from "./commands/quote.ts";
 import { rentCommand } from "./commands/rent.ts";
 import { runCommand } from "./commands/run.ts";
+import { verifyReceiptsCommand } from "./commands/verify-receipts.ts";
 import { CliError, EXIT, exitCodeOf } from "./exit-codes.ts";
 import { readArgs } from "./flags.ts";
 import { commandHelp, overview } from "./help.ts";
@@ -32,6 +33,7 @@ const COMFORTS: readonly Command[] = [
   payCommand,
   loginCommand,
   logoutCommand,
+  verifyReceiptsCommand,
 ];
 
 /** Made by hand first, so that they win over a short form of the same name. */
