@@ -7,6 +7,7 @@ const BENCHES = {
   memory: async () => (await import("./memory.ts")).benchMemory(),
   reservation: async () => (await import("./reservation.ts")).benchReservation(),
   settlement: async () => (await import("./settlement.ts")).benchSettlement(),
+  ledger: async () => (await import("./ledger.ts")).benchLedger(),
   verifier: async () => (await import("./verifier.ts")).benchVerifier(),
 } as const;
 
