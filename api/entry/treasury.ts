@@ -12,6 +12,7 @@ import { openChain } from "../chain/open-chain.ts";
 import { openDatabase } from "../db/database.ts";
 import { runTaskLoop } from "../jobs/loop.ts";
 import { SettingsError } from "../settings.ts";
+import { ensureAnchors } from "../treasury/anchor/anchor-receipts.ts";
 import { TREASURY_HANDLERS } from "../treasury/handlers.ts";
 import type { TreasuryServices } from "../treasury/treasury-context.ts";
 import { readTreasuryConfiguration } from "../treasury/treasury-settings.ts";
@@ -56,6 +57,7 @@ async function main(): Promise<void> {
     metrics: noMetrics,
     hints: inProcessHints(clock),
   };
+  if (configured.anchors) await ensureAnchors(services.db, clock.nowMs());
   logger.info("the treasury is at work", { address: signer.address });
   await runTaskLoop(services, { owner: `treasury-${process.pid}`, handlers: TREASURY_HANDLERS }, stopping.signal);
   await services.db.$client.end({ timeout: 5 });

@@ -15,9 +15,17 @@ export interface SignedRefund {
   readonly lamports: bigint;
 }
 
+export interface AnchorOrder {
+  readonly memo: string;
+  readonly blockhash: string;
+  readonly lastValidBlockHeight: bigint;
+}
+
 export interface TreasurySigner {
   /** The treasury's wallet; payments go to its token account. */
   readonly address: string;
   /** Deterministic: the same order gives the same bytes. @throws when the order breaks a limit of the signer */
   signRefund(order: RefundOrder): Promise<SignedRefund>;
+  /** A memo and nothing else: it moves no USDC. */
+  signAnchor(order: AnchorOrder): Promise<SignedRefund>;
 }

@@ -4,13 +4,18 @@ import { gte, sql } from "drizzle-orm";
 import type { Transaction } from "../db/database.ts";
 import { receiptAnchors } from "../db/tables.ts";
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
-const dayOf = (epochMs: number) => toTimestamp(epochMs).slice(0, 10);
+export const dayOf = (epochMs: number) => toTimestamp(epochMs).slice(0, 10);
 
 /** Until the transaction ends, no day is closed. */
 export async function lockDaysToWrite(tx: Transaction): Promise<void> {
   await tx.execute(sql`SELECT pg_advisory_xact_lock_shared(hashtext('receipt-days'))`);
+}
+
+/** Waits for all receipts that are being written, and holds up the next ones until the transaction ends. */
+export async function lockDaysToClose(tx: Transaction): Promise<void> {
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtext('receipt-days'))`);
 }
 
 /** Today, or the first day after it whose tree is open: a clock that is behind writes into no closed one. */

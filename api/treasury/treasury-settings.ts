@@ -14,6 +14,7 @@ const treasurySettingsSchema = z.object({
   TREASURY_DAY_MAX_LAMPORTS: whole(0, 1_000_000_000_000)
     .default(100_000_000)
     .describe("The most that is spent on transactions in a day (UTC)."),
+  TREASURY_ANCHORS: z.enum(["on", "off"]).default("off").describe("Whether each day's receipts are anchored on chain."),
   CHAIN_POLL_MS: chainPollMs,
 });
 
@@ -28,6 +29,7 @@ export interface TreasuryLimits {
 export interface TreasurySettings
   extends Pick<Settings, "solanaRpcUrls" | "usdcMint" | "treasuryAddress" | "chainPollMs"> {
   readonly limits: TreasuryLimits;
+  readonly anchors: boolean;
 }
 
 export interface TreasuryConfiguration {
@@ -46,6 +48,7 @@ export function readTreasuryConfiguration(
       solanaRpcUrls: s.SOLANA_RPC_URL,
       usdcMint: s.USDC_MINT,
       chainPollMs: s.CHAIN_POLL_MS,
+      anchors: s.TREASURY_ANCHORS === "on",
       limits: {
         transactionMaxMicroUsdc: s.TREASURY_TRANSACTION_MAX_USDC,
         dayMaxMicroUsdc: s.TREASURY_DAY_MAX_USDC,

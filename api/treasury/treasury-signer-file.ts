@@ -19,7 +19,7 @@ import { getAddMemoInstruction } from "@solana-program/memo";
 import { findAssociatedTokenPda, getTransferCheckedInstruction, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { USDC_DECIMALS } from "@volley/schema/money";
 import { z } from "zod";
-import type { RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
+import type { AnchorOrder, RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
 import { checkRefundMessage } from "./check-refund-message.ts";
 import { SignerError } from "./signer-error.ts";
 import type { TreasuryLimits } from "./treasury-settings.ts";
@@ -32,6 +32,8 @@ export interface FileSignerOptions {
 
 const keyFile = z.array(z.number().int().min(0).max(255)).length(64);
 const OTHERS = 0o077;
+/** A day and its root, and nothing that anybody could have put there. */
+const ANCHOR_MEMO = /^volley-receipts:[0-9]{4}-[0-9]{2}-[0-9]{2}:[0-9a-f]{64}$/;
 const LAMPORTS_PER_SIGNATURE = 5_000n;
 
 /** @throws {SignerError} when the file is missing, readable by others, or no key */
@@ -49,6 +51,10 @@ export async function treasurySignerFromFile(path: string, options: FileSignerOp
       }
       return sign(signer, usdcMint, order);
     },
+    async signAnchor(order) {
+      if (!ANCHOR_MEMO.test(order.memo)) throw new SignerError(`"${order.memo}" is no memo that this signer signs`);
+      return signMemo(signer, order);
+    },
   };
 }
 
@@ -61,6 +67,26 @@ async function readKey(path: string): Promise<Uint8Array> {
     if (cause instanceof SignerError) throw cause;
     throw new SignerError(`${path} is not a key of 64 bytes as solana-keygen writes it`, { cause });
   }
+}
+
+async function signMemo(signer: KeyPairSigner, order: AnchorOrder): Promise<SignedRefund> {
+  const { lastValidBlockHeight } = order;
+  const message = pipe(
+    createTransactionMessage({ version: 0 }),
+    (empty) => setTransactionMessageFeePayerSigner(signer, empty),
+    (paid) =>
+      setTransactionMessageLifetimeUsingBlockhash(
+        { blockhash: order.blockhash as Blockhash, lastValidBlockHeight },
+        paid,
+      ),
+    (live) => appendTransactionMessageInstructions([getAddMemoInstruction({ memo: order.memo })], live),
+  );
+  const transaction = await signTransactionMessageWithSigners(message);
+  return {
+    lamports: LAMPORTS_PER_SIGNATURE,
+    signature: getSignatureFromTransaction(transaction),
+    transactionBase64: getBase64EncodedWireTransaction(transaction),
+  };
 }
 
 /** Only what it has read again itself. The memo makes two refunds of one amount to one wallet two transactions, and tells on chain what it was. */

@@ -184,6 +184,7 @@ describe("a refund", () => {
       chain: { ...world.ctx.chain, sendTransaction: async (bytes) => sendUnchecked(bytes) },
       signer: {
         address: signer.address,
+        signAnchor: (order) => signer.signAnchor(order),
         signRefund: async (order) => {
           orders.push(order);
           // The first time more than there is, so that it lands and fails.

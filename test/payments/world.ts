@@ -90,6 +90,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,
+    anchors: true,
     limits: {
       transactionMaxMicroUsdc: 1_000_000_000n,
       dayMaxMicroUsdc: 1_000_000_000_000n,

@@ -28,6 +28,7 @@ export async function runTreasury(process: SimulatedProcess, outside: Outside): 
 function signerFor(process: SimulatedProcess, { signer, faults }: Outside): TreasurySigner {
   return {
     address: signer.address,
+    signAnchor: (order) => signer.signAnchor(order),
     signRefund: (order) =>
       process.call("signer signRefund", () => signer.signRefund(order), {
         rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },

@@ -119,7 +119,7 @@ export class World {
       supplier: this.cloud,
       signer,
       settings: this.settings,
-      treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS },
+      treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS, anchors: false },
       taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
       faults,
       onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),
