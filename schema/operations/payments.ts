@@ -58,7 +58,8 @@ export const paymentsTransaction = defineOperation({
   method: "POST",
   path: "/v1/payments/{id}/transaction",
   graphql: { kind: "mutation", field: "createPaymentTransaction" },
-  input: z.strictObject({
+  // Not strict: applications should allow fields that a later specification adds (Solana Pay 1.1, "POST Response").
+  input: z.object({
     id: idSchema("payment"),
     account: solanaAddress.describe("The wallet that will pay and sign."),
   }),

@@ -176,6 +176,47 @@ describe.skipIf(!hasBrowser)("the checkout page", () => {
     });
   });
 
+  test("puts nothing new in place of what is shown already", async () => {
+    const cluster = await reserve();
+    const context = await browser.newContext({ viewport: PHONE });
+    const page = await context.newPage();
+    await page.addInitScript(`
+      window.told = 0;
+      const Source = window.EventSource;
+      window.EventSource = class extends Source {
+        addEventListener(name, listener) {
+          super.addEventListener(name, (event) => { listener(event); window.told++; });
+        }
+      };`);
+    await page.goto(cluster.data.payment.checkoutUrl ?? "", { waitUntil: "domcontentloaded" });
+    // The page's script has run; the stream can't have told anything before it.
+    await page.evaluate(`window.first = document.querySelector("main").dataset.shown`);
+    await page.locator("a.button").first().focus();
+    await page.waitForFunction("window.told > 0");
+    expect(await page.evaluate(`document.activeElement?.matches("a.button")`)).toBe(true);
+    expect(await page.evaluate(`document.querySelector("main").dataset.shown === window.first`)).toBe(true);
+    await cluster.teardown();
+    await state(page, "expired");
+  });
+
+  test("tells who paid too late that the money is credit", async () => {
+    const cluster = await reserve();
+    const { payment } = cluster.data;
+    await cluster.teardown();
+    await pay(payment.solanaPay?.url ?? "");
+    const page = await open(payment.checkoutUrl ?? "");
+    await expect
+      .poll(
+        async () => {
+          await page.reload();
+          return await words(page);
+        },
+        { timeout: 30_000, interval: 200 },
+      )
+      .toContain("0.063 USDC arrived; they are not lost, but stay yours as credit.");
+    expect(await page.locator(".qr, a.button").count()).toBe(0);
+  });
+
   test("knows a cut-off link", async () => {
     const context = await browser.newContext();
     const page = await context.newPage();

@@ -227,15 +227,27 @@ export function contractSuite(start: () => Promise<TestApp>): void {
     let received = "";
     while (!received.includes('\\"due\\"')) received += (await reader?.read())?.value ?? "";
     await reader?.cancel();
+    // What is shown already isn't put in anew.
+    expect(html).toContain(`data-shown="${/^id: (\S{43})$/m.exec(received)?.[1]}"`);
     const asked = await fetch(`${app.url}/v1/payments/${id}/transaction`);
     expect(await asked.json()).toEqual({ label: "Volley", icon: expect.stringMatching(/\/icon\.svg$/) });
     expect((await fetch(`${app.url}/icon.svg`)).headers.get("content-type")).toBe("image/svg+xml");
     const answer = await fetch(`${app.url}/v1/payments/${id}/transaction`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ account: app.payer.address }),
+      // A wallet of a later specification adds a field.
+      body: JSON.stringify({ account: app.payer.address, capabilities: [] }),
     });
     expect(await answer.json()).toMatchObject({ transaction: expect.stringMatching(/^AQAAAA/) });
+    expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+    // Wallets show the `message` of a refusal.
+    const refusal = await fetch(`${app.url}/v1/payments/${id.replace(/.{4}$/, "0000")}/transaction`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ account: app.payer.address }),
+    });
+    expect(refusal.status).toBe(404);
+    expect(await refusal.json()).toMatchObject({ code: "not_found", message: "There is no such payment." });
   });
 
   test("money that is too little, too much, or for another payment", async () => {

@@ -9,7 +9,7 @@ import { type Answer, reportProblem } from "../answer.ts";
 import { charge, contextOfReader } from "../call.ts";
 import type { Handle } from "../endpoint.ts";
 import { EVENT_STREAM_HEADERS, eventStream, type StreamMessage } from "../event-stream.ts";
-import { isOver, renderCheckout, renderMissing, renderState, stateOf } from "./render-checkout.ts";
+import { isOver, renderCheckout, renderMissing, renderState, shownId, stateOf } from "./render-checkout.ts";
 
 const NONCE_BYTES = 16;
 const LOOK_MS = 1_000;
@@ -59,7 +59,7 @@ async function* states(ctx: Context, paymentId: string): AsyncGenerator<StreamMe
     const checkout = await getCheckout(ctx, paymentId);
     const html = await renderState(checkout);
     const over = isOver(stateOf(checkout));
-    if (html !== shown) yield { event: "state", data: JSON.stringify({ html, over }) };
+    if (html !== shown) yield { event: "state", id: shownId(html), data: JSON.stringify({ html, over }) };
     if (over) return;
     shown = html;
     // Only an abort rejects, and the loop looks at the signal next.

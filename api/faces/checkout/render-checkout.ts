@@ -1,4 +1,5 @@
 /** The hosted page of one payment, as HTML. The part that changes is a fragment of its own: it is sent anew over SSE. */
+import { createHash } from "node:crypto";
 import type { Money } from "@volley/schema/money";
 import type { PaymentNotice } from "@volley/schema/resources/payment";
 import { html, raw } from "hono/html";
@@ -10,14 +11,15 @@ import { STYLE } from "./style.ts";
 type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 /** Where the payment stands, in the payer's words. */
-export type CheckoutState = "due" | "partly_paid" | "detected" | "paid" | "expired" | "closed";
+export type CheckoutState = "due" | "partly_paid" | "detected" | "checking" | "paid" | "expired" | "closed";
 
 export function stateOf({ payment, transferUrl }: Checkout): CheckoutState {
   const { status, received } = payment;
   if (status === "settled") return "paid";
   if (status === "expired") return "expired";
   if (status === "detected" && transferUrl === null) return "detected";
-  if (transferUrl === null) return payment.solana_pay === null ? "closed" : "expired";
+  // Its time is up, but what was sent in time may still be on its way: it isn't expired before its status says so.
+  if (transferUrl === null) return payment.solana_pay === null ? "closed" : "checking";
   return isZero(received) ? "due" : "partly_paid";
 }
 
@@ -26,9 +28,15 @@ export function isOver(state: CheckoutState): boolean {
   return state === "paid" || state === "expired" || state === "closed";
 }
 
+/** Tells the script whether what arrives is what is shown, so that nothing is replaced under a finger or a reader. */
+export function shownId(stateHtml: string): string {
+  return createHash("sha256").update(stateHtml).digest("base64url");
+}
+
 /** @param nonce of the page's own script and style (Content Security Policy level 3) */
 export async function renderCheckout(checkout: Checkout, nonce: string): Promise<string> {
   const { id } = checkout.payment;
+  const state = await renderState(checkout);
   return String(
     await html`<!doctype html>
 <html lang="en">
@@ -43,7 +51,7 @@ ${isOver(stateOf(checkout)) ? "" : html`<noscript><meta http-equiv="refresh" con
 </head>
 <body>
 <header><img src="/icon.svg" alt="" width="32" height="32"><span>Volley</span></header>
-<main id="checkout" data-events="/pay/${id}/events">${raw(await renderState(checkout))}</main>
+<main id="checkout" data-events="/pay/${id}/events" data-shown="${shownId(state)}">${raw(state)}</main>
 <p id="announcement" role="status"></p>
 <footer>Payment <code>${id}</code></footer>
 <script nonce="${nonce}">${raw(SCRIPT)}</script>
@@ -88,6 +96,8 @@ function status(checkout: Checkout, state: CheckoutState): Html {
 ${amountText(payment.amount)} arrived.</strong> Send the missing ${amountText(payment.missing)} USDC. ${countdown(payment.expires_at)}</p>${request(checkout)}`;
     case "detected":
       return html`<p class="status"><strong>Payment seen.</strong> Waiting until the network has confirmed it; this takes a few seconds.</p>`;
+    case "checking":
+      return html`<p class="status"><strong>The time to pay is over.</strong> Please send nothing any more. Looking once more for money that was sent in time.</p>`;
     case "paid":
       return html`<p class="status good"><strong>Paid.</strong> ${amountText(payment.received)} USDC arrived${payment.settled_at === null ? "" : html` at <time datetime="${payment.settled_at}">${timeText(payment.settled_at)}</time>`}. You can close this page.</p>`;
     case "expired":
@@ -164,6 +174,9 @@ setInterval(tick, 1000);
 const source = new EventSource(main.dataset.events);
 source.addEventListener("state", (event) => {
   const { html, over } = JSON.parse(event.data);
+  if (over) source.close();
+  if (event.lastEventId === main.dataset.shown) return;
+  main.dataset.shown = event.lastEventId;
   const open = main.querySelector("details")?.open;
   main.innerHTML = html;
   if (open) main.querySelector("details")?.setAttribute("open", "");
@@ -173,6 +186,5 @@ source.addEventListener("state", (event) => {
   const said = main.querySelector(".status").textContent;
   if (main.querySelector("h1").dataset.state !== shown) announcement.textContent = said;
   shown = main.querySelector("h1").dataset.state;
-  if (over) source.close();
 });
 `;

@@ -12,6 +12,8 @@ export async function findPayment(ctx: Pick<Context, "db">, id: string): Promise
   const [payment] = await ctx.db.select().from(payments).where(eq(payments.id, id));
   if (payment === undefined) {
     throw new VolleyError("not_found", "There is no such payment.", {
+      // Wallets show it to the payer.
+      extensions: { message: "There is no such payment." },
       nextAction: "Ask for a new link: it may have been cut off.",
     });
   }
