@@ -166,7 +166,7 @@ describe("a pool of nodes", () => {
   });
 });
 
-test("a start with one node says so, once; with three it says nothing", () => {
+test("a start with one node of somebody else's says so; with the own one of this machine or with three it says nothing", () => {
   const warnings: string[] = [];
   const logger = {
     debug: () => undefined,
@@ -178,6 +178,8 @@ test("a start with one node says so, once; with three it says nothing", () => {
   const metrics = { count: () => undefined, gauge: () => undefined, observe: () => undefined, render: async () => "" };
   const services = { clock: systemClock, logger, metrics };
   openChain({ solanaRpcUrls: ["http://127.0.0.1:1"] }, services);
+  expect(warnings).toEqual([]);
+  openChain({ solanaRpcUrls: ["http://a.test"] }, services);
   expect(warnings).toHaveLength(1);
   openChain({ solanaRpcUrls: ["http://a.test", "http://b.test", "http://c.test"] }, services);
   expect(warnings).toHaveLength(1);
