@@ -22,12 +22,15 @@ import { gpuCursor, listGpus } from "./market/list-gpus.ts";
 import { listOffers, offerCursor } from "./market/list-offers.ts";
 import { getBalance } from "./payments/balance/get-balance.ts";
 import { listTransfers, transferCursor } from "./payments/balance/list-transfers.ts";
+import { createTopup } from "./payments/create-topup.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { listPayments, paymentCursor } from "./payments/list-payments.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
 import { createPaymentTransaction } from "./payments/solana-pay/create-transaction.ts";
 import { getRequestInfo } from "./payments/solana-pay/get-request-info.ts";
+import { claimUnallocated } from "./payments/unallocated/claim-unallocated.ts";
+import { listUnallocated, unallocatedCursor } from "./payments/unallocated/list-unallocated.ts";
 import { getReceipt } from "./receipts/get-receipt.ts";
 import { listReceipts, receiptCursor } from "./receipts/list-receipts.ts";
 import { loadClusterReceipts } from "./receipts/load-cluster-receipts.ts";
@@ -69,6 +72,9 @@ export const DOMAIN: Domain = {
     "receipts.get": getReceipt,
     "receipts.list": listReceipts,
     "balance.get": getBalance,
+    "topups.create": createTopup,
+    "unallocated.list": listUnallocated,
+    "unallocated.claim": claimUnallocated,
     "transfers.list": listTransfers,
     "nodes.enrol": enrolNode,
     "nodes.get": getNode,
@@ -91,6 +97,7 @@ export const DOMAIN: Domain = {
     "clusters.list": clusterCursor,
     "receipts.list": receiptCursor,
     "payments.list": paymentCursor,
+    "unallocated.list": unallocatedCursor,
     "transfers.list": transferCursor,
     events: eventCursor,
   },

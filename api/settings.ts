@@ -56,6 +56,8 @@ const settingsSchema = z.object({
   CONFIRMED_LIMIT_USDC: usdc
     .default(100_000_000n)
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
+  TOPUP_MIN_USDC: usdc.default(1_000_000n).describe("The least that a top-up asks for."),
+  TOPUP_MAX_USDC: usdc.default(100_000_000_000n).describe("The most that a top-up asks for."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   CHAIN_POLL_MS: chainPollMs,
   RECEIPT_KEYS: z
@@ -91,6 +93,8 @@ export interface Settings {
   readonly solanaRpcUrls: readonly string[];
   readonly solanaNetwork: "mainnet" | "devnet" | "testnet" | "localnet";
   readonly usdcMint: string;
+  readonly topupMinMicroUsdc: bigint;
+  readonly topupMaxMicroUsdc: bigint;
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
@@ -153,6 +157,8 @@ export function readSettings(environment: Environment): Settings {
     solanaRpcUrls: s.SOLANA_RPC_URL,
     solanaNetwork: s.SOLANA_NETWORK,
     usdcMint: s.USDC_MINT,
+    topupMinMicroUsdc: s.TOPUP_MIN_USDC,
+    topupMaxMicroUsdc: s.TOPUP_MAX_USDC,
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,

@@ -69,6 +69,7 @@ export type ListOperationId =
   | "clusters.list"
   | "receipts.list"
   | "payments.list"
+  | "unallocated.list"
   | "transfers.list";
 type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
 /** The cursor of one item, equal to `next_cursor` where the item ends a page. */

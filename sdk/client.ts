@@ -72,6 +72,8 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly auth: Resources["auth"];
   readonly account: Resources["account"];
   readonly balance: Resources["balance"];
+  readonly topups: Resources["topups"];
+  readonly unallocated: Resources["unallocated"];
   readonly transfers: Resources["transfers"];
   readonly nodes: Resources["nodes"];
   /** Every operation as it is in the contract, without comforts: for tools that go through them all. */
@@ -97,6 +99,8 @@ export class Volley implements Omit<Resources, "clusters"> {
     this.auth = resources.auth;
     this.account = resources.account;
     this.balance = resources.balance;
+    this.topups = resources.topups;
+    this.unallocated = resources.unallocated;
     this.transfers = resources.transfers;
     this.nodes = resources.nodes;
     this.clusters = {

@@ -544,6 +544,22 @@ export interface Balance {
   disputed: Money;
 }
 
+export interface UnallocatedTransferPage {
+  data: UnallocatedTransfer[];
+  nextCursor: string | null;
+}
+
+export interface UnallocatedTransfer {
+  object: "unallocated_transfer";
+  signature: string;
+  index: number;
+  amount: Money;
+  source: string | null;
+  finality: "confirmed" | "finalized" | (string & {});
+  receivedAt: string;
+  claimed: boolean;
+}
+
 export interface TransferPage {
   data: Transfer[];
   nextCursor: string | null;
@@ -839,6 +855,26 @@ export interface ReceiptsListParams {
   cursor?: string | undefined;
 }
 
+export interface TopupsCreateParams {
+  /** In USDC. */
+  amount: string;
+  /** Default: "solana_pay". */
+  rail?: "solana_pay" | undefined;
+}
+
+export interface UnallocatedListParams {
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
+}
+
+export interface UnallocatedClaimParams {
+  signature: string;
+  /** Default: 0. */
+  index?: number | undefined;
+}
+
 export interface TransfersListParams {
   /** Default: 20. */
   limit?: number | undefined;
@@ -955,6 +991,16 @@ export interface Resources {
     /** What the account can spend, and what is bound. `GET /v1/account/balance` */
     get(options?: RequestOptions): APIPromise<Balance>;
   };
+  topups: {
+    /** Asks for a payment into the balance. `POST /v1/account/topups` */
+    create(params: TopupsCreateParams, options?: RequestOptions): APIPromise<Payment>;
+  };
+  unallocated: {
+    /** USDC from the account's wallet that reached us without saying for what, newest first. `GET /v1/account/unallocated` */
+    list(params?: UnallocatedListParams, options?: RequestOptions): PagePromise<UnallocatedTransfer>;
+    /** Takes such a transfer into the balance; the wallet that signed in must be the one that sent it. `POST /v1/account/unallocated/claim` */
+    claim(params: UnallocatedClaimParams, options?: RequestOptions): APIPromise<UnallocatedTransfer>;
+  };
   transfers: {
     /** The ledger of the account's balance, newest first. `GET /v1/account/transfers` */
     list(params?: TransfersListParams, options?: RequestOptions): PagePromise<Transfer>;
@@ -1000,6 +1046,9 @@ export type OperationId =
   | "receipts.get"
   | "receipts.list"
   | "balance.get"
+  | "topups.create"
+  | "unallocated.list"
+  | "unallocated.claim"
   | "transfers.list"
   | "nodes.enrol"
   | "nodes.get"
@@ -1045,6 +1094,9 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "receipts.get": {"method":"GET","path":"/v1/receipts/{id}","result":"one"},
   "receipts.list": {"method":"GET","path":"/v1/receipts","result":"page","hasParams":true},
   "balance.get": {"method":"GET","path":"/v1/account/balance","result":"one"},
+  "topups.create": {"method":"POST","path":"/v1/account/topups","result":"one","hasParams":true},
+  "unallocated.list": {"method":"GET","path":"/v1/account/unallocated","result":"page","hasParams":true},
+  "unallocated.claim": {"method":"POST","path":"/v1/account/unallocated/claim","result":"one","hasParams":true},
   "transfers.list": {"method":"GET","path":"/v1/account/transfers","result":"page","hasParams":true},
   "nodes.enrol": {"method":"POST","path":"/v1/nodes","result":"one","hasParams":true},
   "nodes.get": {"method":"GET","path":"/v1/nodes/{id}","result":"one"},

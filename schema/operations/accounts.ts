@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { usdcInputSchema } from "../money.ts";
 import { defineOperation } from "../operation.ts";
 import { pageFields, pageOf } from "../pages.ts";
 import {
@@ -8,7 +9,9 @@ import {
   challengeSchema,
   sessionSchema,
   transferSchema,
+  unallocatedSchema,
 } from "../resources/account.ts";
+import { paymentSchema } from "../resources/payment.ts";
 import { solanaAddress } from "./clusters.ts";
 
 export const authChallenge = defineOperation({
@@ -101,4 +104,74 @@ export const transfersList = defineOperation({
   scope: "account",
   idempotency: "none",
   rateLimit: "read",
+});
+
+export const topupsCreate = defineOperation({
+  id: "topups.create",
+  summary: "Asks for a payment into the balance",
+  method: "POST",
+  path: "/v1/account/topups",
+  graphql: { kind: "mutation", field: "createTopup" },
+  input: z.strictObject({
+    amount: usdcInputSchema.describe("In USDC."),
+    rail: z.enum(["solana_pay"]).default("solana_pay"),
+  }),
+  output: paymentSchema,
+  status: 201,
+  errors: [
+    "unauthenticated",
+    "credential_invalid",
+    "account_frozen",
+    "amount_out_of_range",
+    "holds_exceeded",
+    "idempotency_key_missing",
+    "idempotency_key_invalid",
+    "idempotency_mismatch",
+    "idempotency_in_progress",
+  ],
+  scope: "account",
+  idempotency: "required",
+  rateLimit: "write",
+});
+
+export const unallocatedList = defineOperation({
+  id: "unallocated.list",
+  summary: "USDC from the account's wallet that reached us without saying for what, newest first",
+  method: "GET",
+  path: "/v1/account/unallocated",
+  graphql: { kind: "query", field: "unallocatedTransfers" },
+  input: z.strictObject({ ...pageFields }),
+  output: pageOf(unallocatedSchema, "UnallocatedTransferPage"),
+  errors: ["unauthenticated", "credential_invalid", "invalid_cursor"],
+  scope: "account",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const unallocatedClaim = defineOperation({
+  id: "unallocated.claim",
+  summary: "Takes such a transfer into the balance; the wallet that signed in must be the one that sent it",
+  method: "POST",
+  path: "/v1/account/unallocated/claim",
+  graphql: { kind: "mutation", field: "claimUnallocatedTransfer" },
+  input: z.strictObject({
+    signature: z.string().min(64).max(100),
+    index: z.number().int().min(0).max(1000).default(0),
+  }),
+  output: unallocatedSchema,
+  errors: [
+    "unauthenticated",
+    "credential_invalid",
+    "not_found",
+    "already_claimed",
+    "account_frozen",
+    "unavailable",
+    "idempotency_key_missing",
+    "idempotency_key_invalid",
+    "idempotency_mismatch",
+    "idempotency_in_progress",
+  ],
+  scope: "account",
+  idempotency: "required",
+  rateLimit: "write",
 });

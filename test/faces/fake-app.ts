@@ -122,6 +122,7 @@ export function fakeApp(options: FakeOptions = {}): FakeApp {
         "offers.list": ({ node_id: id }) => encodeCursor({ key: "", id }),
         "clusters.list": ({ id }) => encodeCursor({ key: "", id }),
         "receipts.list": ({ id }) => encodeCursor({ key: "", id }),
+        "unallocated.list": ({ signature: id }) => encodeCursor({ key: "", id }),
         "payments.list": ({ id }) => encodeCursor({ key: "", id }),
         "transfers.list": ({ id }) => encodeCursor({ key: "", id }),
         events: ({ id }) => encodeCursor({ key: "", id }),

@@ -87,6 +87,8 @@ export async function newMoneyWorld(connectionsMax = 10) {
     solanaRpcUrls: ["http://127.0.0.1"],
     solanaNetwork: "localnet",
     usdcMint: chain.usdcMint,
+    topupMinMicroUsdc: 1_000_000n,
+    topupMaxMicroUsdc: 100_000_000_000n,
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,
