@@ -299,11 +299,13 @@ export interface ClusterNode {
   country: string;
   region: string;
   readyAt: string | null;
+  /** Of the startup script when it failed and left the rank `exited`; 128 + n is an end by signal n. */
+  exitCode: number | null;
   /** Why this rank failed or ended, in a sentence. */
   reason: string | null;
 }
 
-export type ClusterNodeStatus = "reserved" | "starting" | "ready" | "stopping" | "stopped" | "failed" | (string & {});
+export type ClusterNodeStatus = "reserved" | "starting" | "ready" | "exited" | "stopping" | "stopped" | "failed" | (string & {});
 
 export interface Bill {
   billedSeconds: BilledSeconds[];
@@ -363,7 +365,7 @@ export interface Output {
 export interface Event {
   id: string;
   object: "event";
-  type: "cluster.reserved" | "cluster.paid" | "cluster.expired" | "cluster.node_ready" | "cluster.running" | "cluster.extended" | "cluster.stopping" | "cluster.stopped" | "cluster.failed" | "payment.detected" | "payment.settled" | "payment.underpaid" | "payment.overpaid" | "payment.late" | "payment.rejected" | "refund.created" | "refund.sent" | "refund.finalized" | (string & {});
+  type: "cluster.reserved" | "cluster.paid" | "cluster.expired" | "cluster.node_ready" | "cluster.node_exited" | "cluster.running" | "cluster.extended" | "cluster.stopping" | "cluster.stopped" | "cluster.failed" | "payment.detected" | "payment.settled" | "payment.underpaid" | "payment.overpaid" | "payment.late" | "payment.rejected" | "refund.created" | "refund.sent" | "refund.finalized" | (string & {});
   clusterId: string;
   createdAt: string;
   data: Record<string, unknown>;

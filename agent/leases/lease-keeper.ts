@@ -213,7 +213,7 @@ export class LeaseKeeper {
     if (seen.state === "exited") {
       if (entry.outcome === null) {
         const { exitCode } = seen;
-        const reason = `The workload's main process ended${exitCode === null ? "" : ` with exit code ${exitCode}`}.`;
+        const reason = `The startup script ended${exitCode === null ? "" : ` with exit code ${exitCode}`}; no commands run here any more.`;
         this.#conclude(leaseId, { state: "exited", exitCode, reason });
       }
     } else if (!entry.ready && assignment !== undefined) {

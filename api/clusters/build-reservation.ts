@@ -81,6 +81,7 @@ export function buildReservation(
       country: rank.country,
       region: rank.region,
       ready_at: null,
+      exit_code: null,
       reason: null,
     })),
     bill: null,

@@ -38,6 +38,7 @@ export async function loadClusterNodes(
       country,
       region,
       ready_at: lease.readyAt === null ? null : toTimestamp(lease.readyAt),
+      exit_code: lease.exitCode,
       reason: lease.reason,
     });
   }
@@ -49,7 +50,7 @@ function toNodeStatus(lease: LeaseRow, clusterStatus: ClusterStatus): ClusterNod
     case "reserved":
       return lease.releasedAt === null ? "reserved" : "stopped";
     case "running":
-      if (lease.observed === "ready" || lease.observed === "exited") return "ready";
+      if (lease.observed === "ready" || lease.observed === "exited") return lease.observed;
       return lease.observed === "failed" || lease.observed === "absent" ? "failed" : "starting";
     case "stopped":
       if (lease.releasedAt === null && lease.observed !== "absent") return "stopping";

@@ -1,8 +1,8 @@
 /** What suppliers say of a cluster's machines, and when their word is enough. */
-import { eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import type { Executor, Transaction } from "../db/database.ts";
-import { leases, nodeSessions, nodes } from "../db/tables.ts";
+import { events, leases, nodeSessions, nodes } from "../db/tables.ts";
 import { appendEvent } from "../events/append.ts";
 import type { LeaseRef, ObservedLease, Supplier } from "../ports/supplier.ts";
 import type { LeaseRow } from "./load-nodes.ts";
@@ -118,6 +118,7 @@ export async function storeObservations(
       now = { ...now, readyAt: now.observedAt ?? ctx.clock.nowMs() };
       await appendEvent(ctx, tx, now.clusterId, "cluster.node_ready", { rank: now.rank, node_id: now.nodeId });
     }
+    if (now.observed === "exited" && now.desired === "running") await tellExit(ctx, tx, now);
     if (now !== lease) {
       const { observed: state, observedAt, unseenSince, reason, exitCode, readyAt } = now;
       await tx
@@ -128,6 +129,19 @@ export async function storeObservations(
     updated.push(now);
   }
   return updated;
+}
+
+/** Once: agents report into the lease's row, so what is new there can't be told from the row. */
+async function tellExit(ctx: Context, tx: Transaction, lease: CarriedLease): Promise<void> {
+  const told = and(
+    eq(events.clusterId, lease.clusterId),
+    eq(events.type, "cluster.node_exited"),
+    sql`${events.data} ->> 'rank' = ${String(lease.rank)}`,
+  );
+  const [known] = await tx.select({ id: events.id }).from(events).where(told).limit(1);
+  if (known !== undefined) return;
+  const { rank, nodeId, exitCode } = lease;
+  await appendEvent(ctx, tx, lease.clusterId, "cluster.node_exited", { rank, node_id: nodeId, exit_code: exitCode });
 }
 
 function withObservation(lease: CarriedLease, seen: ObservedLease): CarriedLease {

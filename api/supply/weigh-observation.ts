@@ -18,8 +18,9 @@ export function weighSighting(lease: KnownLease, seen: LeaseObservation, nowMs: 
     observedAt: nowMs,
     unseenSince: null,
     // Why a lease ended was said when it was stopped.
-    ...(lease.desired === "stopped" ? {} : { reason: seen.reason?.replaceAll("\0", "") ?? null }),
-    ...(seen.exit_code === undefined ? {} : { exitCode: seen.exit_code }),
+    ...(lease.desired === "stopped"
+      ? {}
+      : { reason: seen.reason?.replaceAll("\0", "") ?? null, exitCode: seen.exit_code ?? lease.exitCode }),
   };
 }
 

@@ -18,7 +18,15 @@ export const clusterStatusSchema = z.enum(CLUSTER_STATUSES).meta({ id: "ClusterS
 export const CLUSTER_REASONS = ["released", "lease_ended", "supplier_fault", "gang_failed", "unpaid"] as const;
 export const clusterReasonSchema = z.enum(CLUSTER_REASONS).meta({ id: "ClusterReason" });
 
-export const CLUSTER_NODE_STATUSES = ["reserved", "starting", "ready", "stopping", "stopped", "failed"] as const;
+export const CLUSTER_NODE_STATUSES = [
+  "reserved",
+  "starting",
+  "ready",
+  "exited",
+  "stopping",
+  "stopped",
+  "failed",
+] as const;
 export const clusterNodeStatusSchema = z.enum(CLUSTER_NODE_STATUSES).meta({ id: "ClusterNodeStatus" });
 
 /** One rank of a cluster on the machine that carries it. */
@@ -33,6 +41,11 @@ export const clusterNodeSchema = z
     country: z.string(),
     region: z.string(),
     ready_at: timestampSchema.nullable(),
+    exit_code: z
+      .number()
+      .int()
+      .nullable()
+      .describe("Of the startup script when it failed and left the rank `exited`; 128 + n is an end by signal n."),
     reason: z.string().nullable().describe("Why this rank failed or ended, in a sentence."),
   })
   .meta({ id: "ClusterNode" });
@@ -104,6 +117,7 @@ export const EVENT_TYPES = [
   "cluster.paid",
   "cluster.expired",
   "cluster.node_ready",
+  "cluster.node_exited",
   "cluster.running",
   "cluster.extended",
   "cluster.stopping",

@@ -133,6 +133,9 @@ async function payAndWait(
       ready = Math.max(ready, now);
     },
   });
+  for (const { rank, status, reason } of cluster.data.nodes) {
+    if (status === "exited") cli.say(`Rank ${rank}: ${reason} See: volley logs ${cluster.id} --rank ${rank}`);
+  }
 }
 
 /**

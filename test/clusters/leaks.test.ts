@@ -240,7 +240,7 @@ describe("L11: when an agent's machine can't be reached", () => {
     world.clock.pass(60_000);
     await machine.heartbeat([{ lease_id, state: "exited", exit_code: 3 }]);
     await world.settle();
-    expect(await world.get(cluster)).toMatchObject({ status: "running", nodes: [{ status: "ready" }] });
+    expect(await world.get(cluster)).toMatchObject({ status: "running", nodes: [{ status: "exited" }] });
   });
 
   test("an agent's absence after the lease's end, unnoticed while we were away, is no fault", async () => {

@@ -156,6 +156,7 @@ const ranks: ClusterNode[] = [0, 1, 2].map((rank) => ({
   country: "DE",
   region: "eu",
   ready_at: null,
+  exit_code: null,
   reason: null,
 }));
 
