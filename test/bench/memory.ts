@@ -37,7 +37,7 @@ export async function benchMemory(): Promise<BenchRow[]> {
         met: median(memoryMb) <= MEMORY_MB_MAX,
       },
       {
-        subject: `reading ${NODES} machines, until the first quote`,
+        subject: `from start to the first quote, with ${NODES} machines to read`,
         ours: `${spread(loadMs)} ms`,
         peer: "",
         ratio: "",

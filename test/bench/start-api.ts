@@ -1,20 +1,28 @@
 import { fork } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bundleForNode } from "../../api/scripts/bundle-for-node.ts";
 
 export const QUOTE_KEY = "k".repeat(43);
 const ADDRESS = "11111111111111111111111111111111";
 
 export interface BenchApi {
   readonly url: string;
-  /** How long reading the network took. */
+  /** From the start of the process until the network was read. */
   readonly loadedMs: number;
   /** Resident memory once it was read. */
   readonly rssBytes: number;
   stop(): void;
 }
 
-/** The API as a process of its own over a database. */
+/** The API as a process of its own over a database, bundled as in production. */
 export async function startApi(databaseUrl: string): Promise<BenchApi> {
-  const child = fork(new URL("api-server.ts", import.meta.url), {
+  const folder = await mkdtemp(join(tmpdir(), "volley-bench-api-"));
+  const program = fileURLToPath(new URL("api-server.ts", import.meta.url));
+  await bundleForNode({ "api-server": program }, folder);
+  const child = fork(join(folder, "api-server.mjs"), {
     env: {
       ...process.env,
       DATABASE_URL: databaseUrl,
@@ -33,5 +41,6 @@ export async function startApi(databaseUrl: string): Promise<BenchApi> {
     child.once("message", (value) => resolve(value as Omit<BenchApi, "stop">));
     child.once("exit", (code) => reject(new Error(`the API ended with ${code}`)));
   });
+  await rm(folder, { recursive: true });
   return { ...message, stop: () => child.disconnect() };
 }
