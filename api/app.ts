@@ -4,6 +4,7 @@ import { VolleyError } from "@volley/schema/errors";
 import openapi from "@volley/schema/openapi.json" with { type: "json" };
 import { Hono } from "hono";
 import { PREFLIGHT_HEADERS } from "./faces/answer.ts";
+import { cardWebhook } from "./faces/card-webhook.ts";
 import { checkoutEvents, checkoutPage, icon } from "./faces/checkout/checkout-page.ts";
 import { endpoints, type FaceOptions, type Handle } from "./faces/endpoint.ts";
 import { mountGraphql } from "./faces/graphql/mount.ts";
@@ -33,6 +34,10 @@ export function newApp(options: AppOptions): Hono {
   get("/pay/:id", checkoutPage);
   get("/pay/:id/events", checkoutEvents);
   get("/icon.svg", icon);
+
+  const webhook = "/v1/webhooks/stripe";
+  app.post(webhook, endpoint("webhooks.stripe", cardWebhook(domain.receiveCardNotice)));
+  routes.set(webhook, ["POST"]);
 
   const document = JSON.stringify(openapi);
   get("/openapi.json", async () => ({ status: 200, body: document, headers: { "content-type": "application/json" } }));

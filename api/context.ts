@@ -3,6 +3,7 @@ import { type Id, type IdKind, makeId } from "@volley/schema/ids";
 import type { NodeChannel } from "@volley/schema/node-signature";
 import type { Database } from "./db/database.ts";
 import type { Market } from "./market/market.ts";
+import type { CardProcessor } from "./ports/card-processor.ts";
 import type { Chain } from "./ports/chain.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Logger } from "./ports/logger.ts";
@@ -17,6 +18,8 @@ export interface Services {
   readonly random: Random;
   readonly db: Database;
   readonly chain: Chain;
+  /** Null where cards are not taken. */
+  readonly cards: CardProcessor | null;
   readonly market: Market;
   readonly suppliers: Readonly<Partial<Record<"agent" | "simulated", Supplier>>>;
   readonly settings: Settings;

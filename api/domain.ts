@@ -22,6 +22,7 @@ import { gpuCursor, listGpus } from "./market/list-gpus.ts";
 import { listOffers, offerCursor } from "./market/list-offers.ts";
 import { getBalance } from "./payments/balance/get-balance.ts";
 import { listTransfers, transferCursor } from "./payments/balance/list-transfers.ts";
+import { receiveCardNotice } from "./payments/cards/receive-card-notice.ts";
 import { createTopup } from "./payments/create-topup.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { listPayments, paymentCursor } from "./payments/list-payments.ts";
@@ -101,5 +102,6 @@ export const DOMAIN: Domain = {
     "transfers.list": transferCursor,
     events: eventCursor,
   },
+  receiveCardNotice,
   authenticateNode: verifyNodeProof,
 };

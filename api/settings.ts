@@ -59,6 +59,22 @@ const settingsSchema = z.object({
   TOPUP_MIN_USDC: usdc.default(1_000_000n).describe("The least that a top-up asks for."),
   TOPUP_MAX_USDC: usdc.default(100_000_000_000n).describe("The most that a top-up asks for."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
+  STRIPE_SECRET_KEY: z
+    .string()
+    .regex(/^(sk|rk)_[A-Za-z0-9_]+$/, "must be a secret or restricted key of Stripe")
+    .optional()
+    .describe("Lets accounts be topped up by card; without it nobody can."),
+  STRIPE_WEBHOOK_SECRETS: z
+    .string()
+    .transform((text) => text.split(",").map((secret) => secret.trim()))
+    .pipe(z.array(z.string().regex(/^whsec_[A-Za-z0-9+/=_-]+$/, "must be signing secrets of webhook endpoints")).max(5))
+    .default([])
+    .describe("Signing secrets of the webhook endpoint, comma separated: all verify."),
+  STRIPE_API_URL: z.url().default("https://api.stripe.com"),
+  CARD_HOLD_SECONDS: whole(0, 31_536_000).default(604_800).describe("How long money paid by card can't be spent."),
+  CARD_MAX_USDC: usdc
+    .default(500_000_000n)
+    .describe("The most that one account can have in card payments that are open or can't be spent yet."),
   CHAIN_POLL_MS: chainPollMs,
   RECEIPT_KEYS: z
     .string()
@@ -101,6 +117,12 @@ export interface Settings {
   /** Empty: no receipts. */
   readonly receiptKeys: readonly string[];
   readonly auditIntervalSeconds: number;
+  /** Null: no cards. */
+  readonly stripeSecretKey: string | null;
+  readonly stripeWebhookSecrets: readonly string[];
+  readonly stripeApiUrl: string;
+  readonly cardHoldSeconds: number;
+  readonly cardMaxMicroUsdc: bigint;
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -164,6 +186,11 @@ export function readSettings(environment: Environment): Settings {
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
     receiptKeys: s.RECEIPT_KEYS ?? [],
     auditIntervalSeconds: s.AUDIT_INTERVAL_SECONDS,
+    stripeSecretKey: s.STRIPE_SECRET_KEY ?? null,
+    stripeWebhookSecrets: s.STRIPE_WEBHOOK_SECRETS,
+    stripeApiUrl: s.STRIPE_API_URL,
+    cardHoldSeconds: s.CARD_HOLD_SECONDS,
+    cardMaxMicroUsdc: s.CARD_MAX_USDC,
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

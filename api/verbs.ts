@@ -91,6 +91,8 @@ export interface Domain {
   readonly verbs: Verbs;
   readonly loaders: Loaders;
   readonly cursors: Cursors;
+  /** @throws {VolleyError} `rail_unavailable`, `webhook_signature_invalid` */
+  readonly receiveCardNotice: (services: Services, body: Uint8Array, signature: string) => Promise<void>;
   /** @throws {VolleyError} `node_signature_invalid` */
   readonly authenticateNode: (services: Services, proof: NodeProof, request: SignedRequest) => Promise<Actor>;
 }

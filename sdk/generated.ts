@@ -259,7 +259,7 @@ export interface Payment {
   settledAt: string | null;
   /** Null where nothing is paid on chain by a wallet. */
   solanaPay: SolanaPayRequest | null;
-  /** A page to pay on, for people. */
+  /** A page to pay on, for people: of Volley, or of the card processor. */
   checkoutUrl: string | null;
   signatures: string[];
   notices: PaymentNotice[];

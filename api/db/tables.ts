@@ -619,7 +619,7 @@ export const treasurySignings = pgTable(
   (table) => [index("treasury_signings_day").on(table.createdAt)],
 );
 
-/** One row per card payment, by the Checkout session that it came through. */
+/** One row per card payment, by the Checkout session that it came through: written once the processor has opened it. */
 export const cardPayments = pgTable(
   "card_payments",
   {
@@ -632,14 +632,29 @@ export const cardPayments = pgTable(
     amountMinor: bigint("amount_minor", { mode: "bigint" }).notNull(),
     currency: text().notNull(),
     status: text().$type<"open" | "paid" | "failed">().notNull(),
-    /** Taken back so far, by refunds and disputes, in micro-USDC. */
+    /** Where its money is: in a ledger account of the payment's own, not to be spent yet; */
+    maturingMicroUsdc: money("maturing_micro_usdc").notNull().default(sql`0`),
+    /** in the `dispute:` of its owner, until the dispute is decided; */
+    contestedMicroUsdc: money("contested_micro_usdc").notNull().default(sql`0`),
+    /** back at the processor, by refunds and lost disputes. The rest is, or was, balance. */
     reversedMicroUsdc: money("reversed_micro_usdc").notNull().default(sql`0`),
+    /** What of contested and reversed money the account didn't have any more: the platform's loss so far. */
+    lossMicroUsdc: money("loss_micro_usdc").notNull().default(sql`0`),
     disputeStatus: text("dispute_status"),
+    /** Counts changes, so that what was read of the processor before the last one is not applied after it. */
+    revision: integer().notNull().default(0),
     createdAt: moment("created_at").notNull(),
-    /** When the account may spend it. */
+    /** When the account may spend it; null until it is paid. */
     availableAt: moment("available_at"),
   },
-  (table) => [check("card_payments_reversed", sql`${table.reversedMicroUsdc} >= 0`)],
+  (table) => [
+    check(
+      "card_payments_positions",
+      sql`${table.maturingMicroUsdc} >= 0 AND ${table.contestedMicroUsdc} >= 0 AND ${table.reversedMicroUsdc} >= 0
+          AND ${table.lossMicroUsdc} BETWEEN 0 AND ${table.contestedMicroUsdc} + ${table.reversedMicroUsdc}`,
+    ),
+    check("card_payments_paid", sql`(${table.status} = 'paid') = (${table.availableAt} IS NOT NULL)`),
+  ],
 );
 
 /** Webhook events of the card processor that were handled, each once. */

@@ -21,6 +21,7 @@ import { addressOfKeypair, keypairFile, readOrCreateReceiptKey, readOrCreateSecr
 import { type LocalChain, startChain } from "../local/start-chain.ts";
 import { startTreasuryProcess } from "../local/treasury-process.ts";
 import { newMarket } from "../market/market.ts";
+import { stripeCards } from "../payments/stripe/stripe-cards.ts";
 import type { Logger } from "../ports/logger.ts";
 import { readSettings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
@@ -100,6 +101,7 @@ async function openServices(
     random,
     db,
     chain: chain.chain,
+    cards: stripeCards(settings),
     market: newMarket(),
     suppliers: { agent: agentSupplier(), simulated: simulatedSupplier({ clock, random }) },
     settings,

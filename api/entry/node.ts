@@ -7,6 +7,7 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { openChain } from "../chain/open-chain.ts";
 import { openDatabase } from "../db/database.ts";
 import { newMarket } from "../market/market.ts";
+import { stripeCards } from "../payments/stripe/stripe-cards.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
 import { serve } from "./serve.ts";
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
     random: strongRandom(),
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: openChain(settings, { clock: systemClock, logger, metrics }),
+    cards: stripeCards(settings),
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,

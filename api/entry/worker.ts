@@ -16,6 +16,8 @@ import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTick } from "../jobs/tick.ts";
 import { ensureAudits } from "../ledger/audit-continuously.ts";
 import { newMarket } from "../market/market.ts";
+import { stripeCards } from "../payments/stripe/stripe-cards.ts";
+import type { CardProcessor } from "../ports/card-processor.ts";
 import type { Chain } from "../ports/chain.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { agentSupplier } from "../supply/agent-supplier.ts";
@@ -29,6 +31,7 @@ interface Bindings extends Readonly<Record<string, unknown>> {
 interface Configured {
   readonly settings: Settings;
   readonly chain: Chain;
+  readonly cards: CardProcessor | null;
 }
 
 interface ExecutionContext {
@@ -62,13 +65,17 @@ function configure(bindings: Bindings): Configured {
   if (known !== undefined) return known;
   const texts = Object.entries(bindings).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   const settings = readSettings(Object.fromEntries(texts));
-  const configured = { settings, chain: openChain(settings, { clock, logger, metrics: noMetrics }) };
+  const configured = {
+    settings,
+    chain: openChain(settings, { clock, logger, metrics: noMetrics }),
+    cards: stripeCards(settings),
+  };
   configuredByBindings.set(bindings, configured);
   return configured;
 }
 
 function openServices(bindings: Bindings): Services {
-  const { settings, chain } = configure(bindings);
+  const { settings, chain, cards } = configure(bindings);
   return {
     clock,
     random,
@@ -77,6 +84,7 @@ function openServices(bindings: Bindings): Services {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     }),
     chain,
+    cards,
     market,
     suppliers: { agent: agentSupplier() },
     settings,

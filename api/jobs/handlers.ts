@@ -1,6 +1,7 @@
 import { reconcileCluster } from "../clusters/reconcile-cluster.ts";
 import { purgeKeys } from "../idempotency/purge-keys.ts";
 import { auditContinuously } from "../ledger/audit-continuously.ts";
+import { reconcileCard } from "../payments/cards/reconcile-card.ts";
 import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../payments/inbound/watch-payment.ts";
 import { issueReceipts } from "../receipts/issue-receipts.ts";
@@ -11,6 +12,7 @@ import type { TaskHandlers } from "./engine.ts";
 export const TASK_HANDLERS: TaskHandlers = {
   cluster: reconcileCluster,
   payment: watchPayment,
+  card: reconcileCard,
   treasury: sweepTreasury,
   nodes: sweepNodes,
   audit: auditContinuously,

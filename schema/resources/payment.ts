@@ -89,7 +89,7 @@ export const paymentSchema = z
       .meta({ id: "SolanaPayRequest" })
       .nullable()
       .describe("Null where nothing is paid on chain by a wallet."),
-    checkout_url: z.string().nullable().describe("A page to pay on, for people."),
+    checkout_url: z.string().nullable().describe("A page to pay on, for people: of Volley, or of the card processor."),
     signatures: z.array(z.string()),
     notices: z.array(paymentNoticeSchema),
   })

@@ -21,6 +21,7 @@ const services: Services = {
   random: strongRandom(),
   db: openDatabase(process.env.DATABASE_URL ?? "", { connectionsMax: 16 }),
   chain: rpcChainAt(settings.solanaRpcUrls[0] ?? "", { clock: systemClock }),
+  cards: null,
   market: newMarket(),
   suppliers: { agent: agentSupplier() },
   settings,

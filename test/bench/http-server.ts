@@ -33,6 +33,7 @@ function startVolley(): void {
     // Quoting asks no database; this one would refuse.
     db: openDatabase("postgres://127.0.0.1:1/none", { connectionsMax: 1 }),
     chain: rpcChainAt("http://127.0.0.1:1", { clock: systemClock }),
+    cards: null,
     market: {
       isLoaded: () => true,
       network: () => Promise.resolve(index),

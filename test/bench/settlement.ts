@@ -60,6 +60,7 @@ export async function benchSettlement(): Promise<BenchRow[]> {
     random: strongRandom(),
     db,
     chain: poolAt([rpcUrl, rpcUrl, rpcUrl], { clock, metrics: noMetrics }),
+    cards: null,
     market: newMarket(),
     suppliers: {},
     settings: readSettings({

@@ -84,6 +84,7 @@ export function fakeServices(log: Record<string, unknown>[], environment: Record
     random: strongRandom(),
     db: { execute: missing("the database") } as never,
     chain: { slot: missing("the chain") } as never,
+    cards: null,
     market: { isLoaded: () => false } as never,
     suppliers: {},
     settings: readSettings({ ...TEST_ENVIRONMENT, ...environment }),
@@ -127,6 +128,7 @@ export function fakeApp(options: FakeOptions = {}): FakeApp {
         "transfers.list": ({ id }) => encodeCursor({ key: "", id }),
         events: ({ id }) => encodeCursor({ key: "", id }),
       },
+      receiveCardNotice: () => Promise.reject(new VolleyError("rail_unavailable", "Cards are not taken here.")),
       authenticateNode:
         options.authenticateNode ??
         (() => Promise.reject(new VolleyError("node_signature_invalid", "The signature does not match."))),

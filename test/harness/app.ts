@@ -21,6 +21,7 @@ import { type DevelopmentChainServer, startDevelopmentChain } from "../../api/lo
 import { openTokenAccount } from "../../api/local/open-token-account.ts";
 import { startTreasuryProcess } from "../../api/local/treasury-process.ts";
 import { newMarket } from "../../api/market/market.ts";
+import { stripeCards } from "../../api/payments/stripe/stripe-cards.ts";
 import { readSettings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import { issueEnrolmentToken } from "../../api/supply/issue-enrolment-token.ts";
@@ -103,6 +104,7 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
     random: strongRandom(),
     db: database.db,
     chain: rpcChainAt(chain.rpcUrl, { clock }),
+    cards: stripeCards(settings),
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,

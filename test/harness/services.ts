@@ -56,6 +56,7 @@ export function testServices(database: TestDatabase, parts: Partial<Services> = 
     random: strongRandom(),
     db: database.db,
     chain: missing("chain"),
+    cards: null,
     market: newMarket(),
     suppliers: {},
     settings: TEST_SETTINGS,

@@ -119,6 +119,7 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     random,
     db: outside.database.openFor(process, outside.faults),
     chain: outside.chain.openFor(process, outside.faults),
+    cards: null,
     market: newMarket(),
     suppliers: { simulated: supplierFor(process, outside), agent: agentSupplier() },
     settings: outside.settings,
