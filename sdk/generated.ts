@@ -860,8 +860,8 @@ export interface ReceiptsListParams {
 export interface TopupsCreateParams {
   /** In USDC. */
   amount: string;
-  /** Default: "solana_pay". */
-  rail?: "solana_pay" | undefined;
+  /** `stripe`: by card, on the page of `checkout_url`. Default: "solana_pay". */
+  rail?: "solana_pay" | "stripe" | undefined;
 }
 
 export interface UnallocatedListParams {

@@ -1,21 +1,27 @@
 /**
  * The task of kind `audit`: compares the books with the money, and with themselves, for ever, and raises alarms. It
  * never repairs anything. `money` looks at the chain and at what is overdue each interval; `books` recounts the whole
- * ledger, and rests in between for so long that it costs a twentieth of one connection's time at most.
+ * ledger, and rests in between for so long that it costs a twentieth of one connection's time at most; `cards` goes
+ * through what the card processor has taken, hourly.
  */
 import { formatUsdc } from "@volley/schema/money";
 import type { Context } from "../context.ts";
 import { type Database, wake } from "../db/database.ts";
 import { tasks } from "../db/tables.ts";
 import type { TaskOutcome } from "../jobs/engine.ts";
+import { compareCards } from "../payments/cards/compare-cards.ts";
 import { type BalanceComparison, compareBalance } from "../payments/inbound/compare-balance.ts";
+import type { CardProcessor } from "../ports/card-processor.ts";
 import { setAlarm } from "./alarms.ts";
 import { auditCapacity } from "./audit-capacity.ts";
 import { auditLedger } from "./audit-ledger.ts";
 import { auditOverdue } from "./audit-overdue.ts";
 import type { AuditResult } from "./audit-result.ts";
 
-const AUDIT_TASKS = ["money", "books"] as const;
+const AUDIT_TASKS = ["money", "books", "cards"] as const;
+const CARDS_INTERVAL_MS = 3_600_000;
+const CARDS_PAUSE_MS = 15_000;
+const DIFFERENCES_SHOWN_MAX = 10;
 
 /** The ledger and the chain are not read in one moment, so only a difference that is there at every look is one. */
 const LOOKS = 4;
@@ -37,6 +43,10 @@ export async function auditContinuously(ctx: Context, id: string): Promise<TaskO
     const workedMs = ctx.clock.nowMs() - startedMs;
     return { dueAtMs: ctx.clock.nowMs() + Math.max(intervalMs, REST_PER_WORK * workedMs) };
   }
+  if (id === "cards") {
+    if (ctx.cards !== null) await auditCards(ctx, ctx.cards);
+    return { dueAtMs: ctx.clock.nowMs() + CARDS_INTERVAL_MS };
+  }
   const overdue = await auditOverdue(ctx);
   await setAlarm(ctx, "task_stuck", problemOf([overdue.taskStuck]));
   await setAlarm(ctx, "outbound_overdue", problemOf([overdue.outboundOverdue]));
@@ -49,6 +59,21 @@ export async function auditContinuously(ctx: Context, id: string): Promise<TaskO
 async function auditBooks(ctx: Context): Promise<void> {
   await setAlarm(ctx, "ledger_rule_broken", problemOf(await auditLedger(ctx)));
   await setAlarm(ctx, "capacity_rule_broken", problemOf(await auditCapacity(ctx)));
+}
+
+/** A notice may be late or lost, so what differs is asked for by its own task before it counts as a difference. */
+async function auditCards(ctx: Context, cards: CardProcessor): Promise<void> {
+  for (let look = 1; ; look++) {
+    const differences = await compareCards(ctx, cards);
+    if (differences.length === 0) return await setAlarm(ctx, "cards_differ", null);
+    if (look === LOOKS) {
+      const shown = differences.slice(0, DIFFERENCES_SHOWN_MAX).map(({ detail }) => detail);
+      return await setAlarm(ctx, "cards_differ", `${differences.length} differ:\n${shown.join("\n")}`);
+    }
+    for (const { paymentId } of differences) await wake(ctx.db, "card", paymentId, ctx.clock.nowMs());
+    ctx.hints.notify("tasks");
+    await ctx.clock.sleep(CARDS_PAUSE_MS, ctx.signal);
+  }
 }
 
 async function auditChainBalance(ctx: Context): Promise<void> {

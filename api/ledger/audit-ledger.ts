@@ -95,6 +95,14 @@ const RULES = [
         WHERE p.rail IN ('solana_pay', 'x402') AND p.received_micro_usdc <> coalesce(s.amount, 0)`,
   ],
   [
+    "I7 the card processor owes what its payments say",
+    sql`SELECT 'the ledger says ' || l.owed || ', the payments ' || c.owed FROM
+          (SELECT coalesce(sum(true_debits - true_credits), 0) AS owed FROM (${RECOUNTED}) AS r WHERE kind = 'card') AS l,
+          (SELECT coalesce(sum(p.amount_micro_usdc - c.reversed_micro_usdc), 0) AS owed FROM card_payments AS c
+           JOIN payments AS p ON p.id = c.payment_id WHERE c.status = 'paid') AS c
+        WHERE l.owed <> c.owed`,
+  ],
+  [
     "I6 escrow is empty",
     sql`SELECT id || ': ' || (true_credits - true_debits) FROM (${RECOUNTED}) AS r
         WHERE kind = 'escrow' AND true_credits <> true_debits`,

@@ -6,6 +6,7 @@ import { type Transaction, wake } from "../db/database.ts";
 import { customers, payments } from "../db/tables.ts";
 import { runIdempotent } from "../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../identity/open-account.ts";
+import { insertCardTopup, showCheckout } from "./cards/card-topup.ts";
 import { commitmentFor } from "./inbound/commitment-for.ts";
 import { newReference } from "./solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
@@ -23,15 +24,16 @@ const OPEN_TOPUPS_MAX = 20;
 export async function createTopup(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
   const { id: customerId } = await openAccount(ctx);
   const amountMicroUsdc = requireAmount(ctx, input.amount);
-  const answer = await runIdempotent(ctx, { operation: "topups.create", input }, async (tx) => {
-    // One at a time, so that the limit holds for requests that come together.
+  const ask = input.rail === "stripe" ? insertCardTopup : insertWalletTopup;
+  const topup = await runIdempotent(ctx, { operation: "topups.create", input }, async (tx) => {
+    // One at a time, so that the limits hold for requests that come together.
     await tx.select({ id: customers.id }).from(customers).where(eq(customers.id, customerId)).for("no key update");
     await requireUnfrozen(tx, customerId);
     await requireRoom(tx, customerId);
-    return toPaymentResource(ctx.settings, await askForTopup(ctx, tx, customerId, amountMicroUsdc), [], []);
+    return toPaymentResource(ctx.settings, await ask(ctx, tx, customerId, amountMicroUsdc), [], []);
   });
   ctx.hints.notify("tasks");
-  return answer;
+  return input.rail === "stripe" ? await showCheckout(ctx, topup.id) : topup;
 }
 
 function requireAmount({ settings }: Context, text: string): bigint {
@@ -56,7 +58,7 @@ async function requireRoom(tx: Transaction, customerId: string): Promise<void> {
   });
 }
 
-async function askForTopup(
+async function insertWalletTopup(
   ctx: Context,
   tx: Transaction,
   customerId: string,

@@ -114,7 +114,10 @@ export const topupsCreate = defineOperation({
   graphql: { kind: "mutation", field: "createTopup" },
   input: z.strictObject({
     amount: usdcInputSchema.describe("In USDC."),
-    rail: z.enum(["solana_pay"]).default("solana_pay"),
+    rail: z
+      .enum(["solana_pay", "stripe"])
+      .default("solana_pay")
+      .describe("`stripe`: by card, on the page of `checkout_url`."),
   }),
   output: paymentSchema,
   status: 201,
@@ -124,6 +127,8 @@ export const topupsCreate = defineOperation({
     "account_frozen",
     "amount_out_of_range",
     "holds_exceeded",
+    "rail_unavailable",
+    "unavailable",
     "idempotency_key_missing",
     "idempotency_key_invalid",
     "idempotency_mismatch",

@@ -40,6 +40,8 @@ export class FakeStripe {
   readonly faults: StripeFault[] = [];
   /** What is wrong with every request, for as long as it is set. */
   down: StripeFault | null = null;
+  /** Small, so that lists have several pages. */
+  pageLimit = 2;
   readonly app = new Hono();
   readonly #charges = new Map<string, Charge>();
   readonly #answers = new Map<string, { body: string; answer: unknown }>();
@@ -65,8 +67,16 @@ export class FakeStripe {
       return this.#once(c.req.header("idempotency-key"), text, () => this.#create(new URLSearchParams(text)));
     });
     this.app.get("/v1/checkout/sessions", (c) => {
-      const found = [...this.sessions.values()].filter((one) => one.payment_intent === c.req.query("payment_intent"));
-      return c.json({ object: "list", has_more: false, data: found.map((session) => this.#show(session)) });
+      const { payment_intent, status, starting_after } = c.req.query();
+      const newestFirst = [...this.sessions.values()].reverse();
+      const rest = newestFirst.slice(newestFirst.findIndex(({ id }) => id === starting_after) + 1);
+      const found = rest.filter(
+        (one) =>
+          (payment_intent === undefined || one.payment_intent === payment_intent) &&
+          (status === undefined || one.status === status),
+      );
+      const data = found.slice(0, this.pageLimit).map((session) => this.#show(session));
+      return c.json({ object: "list", has_more: found.length > this.pageLimit, data });
     });
     this.app.get("/v1/checkout/sessions/:id", (c) => {
       const session = this.sessions.get(c.req.param("id"));

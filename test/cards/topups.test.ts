@@ -2,7 +2,7 @@
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { customers } from "../../api/db/tables.ts";
-import { insertCardTopup, showCheckout } from "../../api/payments/cards/card-topup.ts";
+import { showCheckout } from "../../api/payments/cards/card-topup.ts";
 import { type CardWorld, HOLD_MS, newCardWorld, USDC } from "./world.ts";
 
 let world: CardWorld;
@@ -17,8 +17,8 @@ const DAY_MS = 24 * HOUR_MS;
 describe("a top-up by card", () => {
   test("is paid on Stripe's page, matures, and is balance then", async () => {
     const account = await world.account();
-    const id = await world.topUp(account);
-    const shown = await showCheckout(world.ctx, id);
+    const shown = await world.ask(account);
+    const { id } = shown;
     expect(shown).toMatchObject({
       rail: "stripe",
       purpose: "topup",
@@ -138,20 +138,20 @@ describe("limits", () => {
   });
 
   test("without Stripe's key there are no cards", async () => {
-    const without = { ...world.ctx, cards: null };
+    const without = { cards: null };
     await expect(world.ask(await world.account(), USDC, without)).rejects.toMatchObject({ code: "rail_unavailable" });
   });
 });
 
 describe("when Stripe or we fail", () => {
   test("a crash before the page was opened: the task opens it", async () => {
-    const id = await world.ask(await world.account());
+    const id = await world.askAndCrash(await world.account());
     await world.work();
     expect((await world.payment(id)).checkoutUrl).toContain("checkout.stripe.com");
   });
 
   test("a crash after the page was opened, before that was written down: the same page is found", async () => {
-    const id = await world.ask(await world.account());
+    const id = await world.askAndCrash(await world.account());
     world.stripe.faults.push("lost", "lost");
     await expect(showCheckout(world.ctx, id)).rejects.toMatchObject({ code: "unavailable" });
     const { checkout_url: url } = await showCheckout(world.ctx, id);
@@ -160,8 +160,19 @@ describe("when Stripe or we fail", () => {
     expect(url).toContain(pages[0]?.id);
   });
 
-  test("50 requests at once open one page", async () => {
-    const id = await world.ask(await world.account());
+  test("50 requests at once with one Idempotency-Key are one payment with one page", async () => {
+    const account = await world.account();
+    const parts = { idempotencyKey: "one-key-for-all" };
+    const shown = await Promise.all(Array.from({ length: 50 }, () => world.ask(account, 25n * USDC, parts)));
+    expect(new Set(shown.map(({ id, checkout_url }) => `${id} ${checkout_url}`)).size).toBe(1);
+    const pages = [...world.stripe.sessions.values()].filter(
+      ({ client_reference_id }) => client_reference_id === shown[0]?.id,
+    );
+    expect(pages).toHaveLength(1);
+  });
+
+  test("a page asked for 50 times at once is one", async () => {
+    const id = await world.askAndCrash(await world.account());
     const shown = await Promise.all(Array.from({ length: 50 }, () => showCheckout(world.ctx, id)));
     expect(new Set(shown.map((payment) => payment.checkout_url)).size).toBe(1);
     expect([...world.stripe.sessions.values()].filter((session) => session.client_reference_id === id)).toHaveLength(1);
@@ -169,7 +180,7 @@ describe("when Stripe or we fail", () => {
 
   test.each([429, 500, 503])("status %i for a while: nothing is lost, and it goes on later", async (status) => {
     const account = await world.account();
-    const id = await world.ask(account);
+    const id = await world.askAndCrash(account);
     world.stripe.down = status;
     await expect(showCheckout(world.ctx, id)).rejects.toMatchObject({ code: "unavailable" });
     world.stripe.down = null;
@@ -184,7 +195,7 @@ describe("when Stripe or we fail", () => {
   });
 
   test("a payment whose page never could be opened ends", async () => {
-    const id = await world.ask(await world.account());
+    const id = await world.askAndCrash(await world.account());
     world.services.clock.pass(HOUR_MS);
     await world.work();
     expect(await world.payment(id)).toMatchObject({ status: "expired" });
@@ -193,8 +204,6 @@ describe("when Stripe or we fail", () => {
   test("a frozen account can't be topped up", async () => {
     const account = await world.account();
     await world.db.update(customers).set({ frozenAt: 1, frozenReason: "a list" }).where(eq(customers.id, account));
-    const customer = await world.customer(account);
-    const asked = world.db.transaction((tx) => insertCardTopup(world.ctx, tx, customer, USDC));
-    await expect(asked).rejects.toMatchObject({ code: "account_frozen" });
+    await expect(world.ask(account)).rejects.toMatchObject({ code: "account_frozen" });
   });
 });

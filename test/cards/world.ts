@@ -1,10 +1,12 @@
 /** Accounts that pay by card: the app's own face for webhooks, the real adapter, Stripe's stand-in over loopback. */
+import { createHash } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
+import { formatUsdc, type Payment } from "@volley/schema";
 import { and, eq, lte } from "drizzle-orm";
 import { newApp } from "../../api/app.ts";
 import { type Context, newId } from "../../api/context.ts";
-import { cardPayments, customers, payments, tasks, transfers } from "../../api/db/tables.ts";
+import { cardPayments, customers, payments, sessions, tasks, transfers } from "../../api/db/tables.ts";
 import { DOMAIN } from "../../api/domain.ts";
 import { runTasks } from "../../api/jobs/engine.ts";
 import {
@@ -18,8 +20,9 @@ import {
 import { auditLedger } from "../../api/ledger/audit-ledger.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { post } from "../../api/ledger/post.ts";
-import { insertCardTopup, showCheckout } from "../../api/payments/cards/card-topup.ts";
+import { insertCardTopup } from "../../api/payments/cards/card-topup.ts";
 import { reconcileCard } from "../../api/payments/cards/reconcile-card.ts";
+import { createTopup } from "../../api/payments/create-topup.ts";
 import { stripeCards } from "../../api/payments/stripe/stripe-cards.ts";
 import { createTestDatabase } from "../harness/database.ts";
 import { system, TEST_SETTINGS, testServices } from "../harness/services.ts";
@@ -27,6 +30,12 @@ import { FakeStripe, type StripeEvent, signatureOf, WEBHOOK_SECRET } from "./fak
 
 export const USDC = 1_000_000n;
 export const HOLD_MS = 3_600_000;
+
+let keys = 0;
+const actorOf = (accountId: string) => ({
+  kind: "bearer" as const,
+  tokenHash: createHash("sha256").update(accountId).digest("hex"),
+});
 
 export type CardWorld = Awaited<ReturnType<typeof newCardWorld>>;
 
@@ -54,7 +63,12 @@ export async function newCardWorld(connectionsMax = 10) {
     settings,
     async account(): Promise<string> {
       const id = newId(ctx, "account");
-      await database.db.insert(customers).values({ id, wallet: id, createdAt: ctx.clock.nowMs() });
+      const nowMs = ctx.clock.nowMs();
+      await database.db.insert(customers).values({ id, wallet: id, createdAt: nowMs });
+      const { tokenHash } = actorOf(id);
+      await database.db
+        .insert(sessions)
+        .values({ tokenHash, customerId: id, createdAt: nowMs, expiresAt: Number.MAX_SAFE_INTEGER });
       return id;
     },
     customer: async (id: string) => {
@@ -62,15 +76,18 @@ export async function newCardWorld(connectionsMax = 10) {
       if (row === undefined) throw new Error("no such account");
       return row;
     },
-    /** Asks for a top-up without opening its page. */
-    async ask(accountId: string, amount = 25n * USDC, context: Context = ctx): Promise<string> {
-      const customer = await world.customer(accountId);
-      return (await database.db.transaction((tx) => insertCardTopup(context, tx, customer, amount))).id;
+    /** Asks for a top-up as the signed-in account does. */
+    ask: async (accountId: string, amount = 25n * USDC, parts: Partial<Context> = {}): Promise<Payment> =>
+      createTopup(
+        { ...ctx, actor: actorOf(accountId), idempotencyKey: `key-${++keys}`, ...parts },
+        { amount: formatUsdc(amount), rail: "stripe" },
+      ),
+    /** As it is when the process dies between the payment's row and its page. */
+    async askAndCrash(accountId: string, amount = 25n * USDC): Promise<string> {
+      return (await database.db.transaction((tx) => insertCardTopup(ctx, tx, accountId, amount))).id;
     },
     async topUp(accountId: string, amount = 25n * USDC): Promise<string> {
-      const id = await world.ask(accountId, amount);
-      await showCheckout(ctx, id);
-      return id;
+      return (await world.ask(accountId, amount)).id;
     },
     /** A top-up that was paid and credited. */
     async paid(accountId: string, amount = 25n * USDC): Promise<string> {

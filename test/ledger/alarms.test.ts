@@ -47,6 +47,7 @@ test("a sound world raises nothing, and the next audit is planned", async () => 
   expect(await world.db.select().from(tasks).where(eq(tasks.kind, "audit"))).toMatchObject([
     { dueAt: 7 },
     { dueAt: 7 },
+    { dueAt: 7 },
   ]);
 });
 

@@ -2,8 +2,7 @@ import { formatUsdc, type Payment, VolleyError } from "@volley/schema";
 import { eq, sql } from "drizzle-orm";
 import { type Context, newId } from "../../context.ts";
 import { rows, type Transaction, wake } from "../../db/database.ts";
-import { customers, payments } from "../../db/tables.ts";
-import { accountFrozen, type CustomerRow, sessionUnknown } from "../../identity/open-account.ts";
+import { payments } from "../../db/tables.ts";
 import { CardError, type CardProcessor } from "../../ports/card-processor.ts";
 import { loadPaymentResources } from "../load-payments.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
@@ -58,26 +57,23 @@ async function open(ctx: Context, cards: CardProcessor, payment: PaymentRow): Pr
 }
 
 /**
- * A top-up that is to be paid on the card processor's page, which `showCheckout` opens outside the transaction.
- * @throws {VolleyError} `rail_unavailable`, `amount_out_of_range`, `account_frozen`
+ * A top-up that is to be paid on the card processor's page, which `showCheckout` opens outside the transaction. The
+ * caller holds the lock of the account's row.
+ * @throws {VolleyError} `rail_unavailable`, `amount_out_of_range`
  */
 export async function insertCardTopup(
   ctx: Context,
   tx: Transaction,
-  account: CustomerRow,
+  customerId: string,
   amountMicroUsdc: bigint,
-): Promise<{ id: string }> {
+): Promise<PaymentRow> {
   requireCards(ctx);
   if (amountMicroUsdc < AMOUNT_MICRO_USDC_MIN || !isWholeMinor(amountMicroUsdc)) {
     throw new VolleyError("amount_out_of_range", "A card is charged 1.00 USDC or more, in whole cents.", {
       nextAction: 'Ask for an amount such as "25.00".',
     });
   }
-  // Two requests at once must not both fit under the same limit.
-  const [locked] = await tx.select().from(customers).where(eq(customers.id, account.id)).for("no key update");
-  if (locked === undefined) throw sessionUnknown();
-  if (locked.frozenAt !== null) throw accountFrozen(locked.frozenReason);
-  const left = ctx.settings.cardMaxMicroUsdc - (await atStake(tx, account.id));
+  const left = ctx.settings.cardMaxMicroUsdc - (await atStake(tx, customerId));
   if (amountMicroUsdc > left) {
     throw new VolleyError(
       "amount_out_of_range",
@@ -85,21 +81,24 @@ export async function insertCardTopup(
       { nextAction: "Ask for less, wait until earlier card payments can be spent, or use the rail solana_pay." },
     );
   }
-  const id = newId(ctx, "payment");
   const nowMs = ctx.clock.nowMs();
-  await tx.insert(payments).values({
-    id,
-    customerId: account.id,
-    purpose: "topup",
-    rail: "stripe",
-    status: "pending",
-    amountMicroUsdc,
-    commitment: "finalized",
-    expiresAt: nowMs + CHECKOUT_MS,
-    createdAt: nowMs,
-  });
-  await wake(tx, "card", id, nowMs);
-  return { id };
+  const [payment] = await tx
+    .insert(payments)
+    .values({
+      id: newId(ctx, "payment"),
+      customerId,
+      purpose: "topup",
+      rail: "stripe",
+      status: "pending",
+      amountMicroUsdc,
+      commitment: "finalized",
+      expiresAt: nowMs + CHECKOUT_MS,
+      createdAt: nowMs,
+    })
+    .returning();
+  if (payment === undefined) throw new Error("the payment's row was not written");
+  await wake(tx, "card", payment.id, nowMs);
+  return payment;
 }
 
 /** What the account may yet pay, or has paid and may yet be taken back before it can spend it. */

@@ -7,13 +7,12 @@ import type { TaskOutcome } from "../../jobs/engine.ts";
 import type { CardProcessor } from "../../ports/card-processor.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { applyCardState, type CardRow } from "./apply-card-state.ts";
+import { CARD_WATCH_MS } from "./compare-cards.ts";
 import { openCheckout } from "./open-checkout.ts";
 
 const OPEN_LOOK_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Longer than any card scheme lets a payer dispute a payment. */
-const WATCH_MS = 180 * DAY_MS;
 
 /**
  * One step for one card payment: asks the processor how it stands, and brings the books there. Webhooks only make it
@@ -66,5 +65,5 @@ function nextLook(card: CardRow, payment: PaymentRow, nowMs: number): TaskOutcom
   const { availableAt, maturingMicroUsdc, contestedMicroUsdc, lossMicroUsdc } = card;
   if (maturingMicroUsdc > 0n) return { dueAtMs: Math.min(nowMs + DAY_MS, Math.max(availableAt ?? nowMs, nowMs)) };
   const unfinished = contestedMicroUsdc > 0n || lossMicroUsdc > 0n;
-  return unfinished || nowMs < payment.createdAt + WATCH_MS ? { dueAtMs: nowMs + DAY_MS } : "done";
+  return unfinished || nowMs < payment.createdAt + CARD_WATCH_MS ? { dueAtMs: nowMs + DAY_MS } : "done";
 }

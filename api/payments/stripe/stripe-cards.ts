@@ -18,6 +18,8 @@ const RETRIES_MAX = 1;
 /** Older notices are refused, so that one that leaked can't be sent again later. */
 const NOTICE_AGE_MAX_SECONDS = 300;
 const DISPUTES_MAX = 100;
+const PAGE_LIMIT = 100;
+const PAGES_MAX = 50;
 
 /** Of a session: it names our payment itself. */
 const SESSION_NOTICES: ReadonlySet<string> = new Set([
@@ -76,6 +78,13 @@ export function stripeCards(settings: CardSettings): CardProcessor | null {
         const options = { idempotencyKey: `${sessionId}:expire` };
         return await state(await stripe.checkout.sessions.expire(sessionId, EXPANDED, options));
       }),
+    completed: (sinceMs) =>
+      asking(async () => {
+        const stripe = await client();
+        const states: CardState[] = [];
+        for (const session of await completedSessions(stripe, sinceMs)) states.push(await state(session));
+        return states;
+      }),
     paymentOf: (paymentIntent) =>
       asking(async () => {
         const stripe = await client();
@@ -91,6 +100,23 @@ export function stripeCards(settings: CardSettings): CardProcessor | null {
       throw new CardError("signature", "the signature is none of ours, or too old");
     },
   };
+}
+
+async function completedSessions(stripe: Stripe, sinceMs: number): Promise<Stripe.Checkout.Session[]> {
+  const sessions: Stripe.Checkout.Session[] = [];
+  for (let page = 0, after: string | undefined; page < PAGES_MAX; page++) {
+    const { data, has_more } = await stripe.checkout.sessions.list({
+      status: "complete",
+      created: { gte: Math.floor(sinceMs / 1000) },
+      limit: PAGE_LIMIT,
+      expand: ["data.payment_intent.latest_charge"],
+      ...(after === undefined ? {} : { starting_after: after }),
+    });
+    sessions.push(...data);
+    after = data.at(-1)?.id;
+    if (!has_more || after === undefined) break;
+  }
+  return sessions;
 }
 
 const EXPANDED = { expand: ["payment_intent.latest_charge"] };
