@@ -26,8 +26,10 @@ import { receiveCardNotice } from "./payments/cards/receive-card-notice.ts";
 import { createTopup } from "./payments/create-topup.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { listPayments, paymentCursor } from "./payments/list-payments.ts";
+import { cancelRefund } from "./payments/refunds/cancel-refund.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
+import { listRefunds, refundCursor } from "./payments/refunds/list-refunds.ts";
 import { createPaymentTransaction } from "./payments/solana-pay/create-transaction.ts";
 import { getRequestInfo } from "./payments/solana-pay/get-request-info.ts";
 import { claimUnallocated } from "./payments/unallocated/claim-unallocated.ts";
@@ -66,6 +68,8 @@ export const DOMAIN: Domain = {
     "payments.list": listPayments,
     "refunds.create": createRefund,
     "refunds.get": getRefund,
+    "refunds.list": listRefunds,
+    "refunds.cancel": cancelRefund,
     "auth.challenge": createChallenge,
     "auth.session": createSession,
     "auth.end": endSession,
@@ -100,6 +104,7 @@ export const DOMAIN: Domain = {
     "payments.list": paymentCursor,
     "unallocated.list": unallocatedCursor,
     "transfers.list": transferCursor,
+    "refunds.list": refundCursor,
     events: eventCursor,
   },
   receiveCardNotice,

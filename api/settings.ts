@@ -58,6 +58,9 @@ const settingsSchema = z.object({
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
   TOPUP_MIN_USDC: usdc.default(1_000_000n).describe("The least that a top-up asks for."),
   TOPUP_MAX_USDC: usdc.default(100_000_000_000n).describe("The most that a top-up asks for."),
+  REFUND_DELAY_SECONDS: whole(0, 31_536_000)
+    .default(86_400)
+    .describe("How long a refund to an address that nobody has proved waits, so that it can be cancelled."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   STRIPE_SECRET_KEY: z
     .string()
@@ -111,6 +114,7 @@ export interface Settings {
   readonly usdcMint: string;
   readonly topupMinMicroUsdc: bigint;
   readonly topupMaxMicroUsdc: bigint;
+  readonly refundDelaySeconds: number;
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   readonly confirmedLimitMicroUsdc: bigint;
@@ -181,6 +185,7 @@ export function readSettings(environment: Environment): Settings {
     usdcMint: s.USDC_MINT,
     topupMinMicroUsdc: s.TOPUP_MIN_USDC,
     topupMaxMicroUsdc: s.TOPUP_MAX_USDC,
+    refundDelaySeconds: s.REFUND_DELAY_SECONDS,
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,

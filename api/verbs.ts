@@ -70,7 +70,8 @@ export type ListOperationId =
   | "receipts.list"
   | "payments.list"
   | "unallocated.list"
-  | "transfers.list";
+  | "transfers.list"
+  | "refunds.list";
 type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
 /** The cursor of one item, equal to `next_cursor` where the item ends a page. */
 export type Cursors = { readonly [Id in ListOperationId]: (item: ItemOf<Id>) => string } & {

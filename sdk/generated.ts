@@ -407,6 +407,18 @@ export interface Refund {
   createdAt: string;
 }
 
+export interface AddressProof {
+  /** Of a challenge with purpose refund_address. */
+  nonce: string;
+  /** Ed25519 over the challenge's message, base58. */
+  signature: string;
+}
+
+export interface RefundPage {
+  data: Refund[];
+  nextCursor: string | null;
+}
+
 export interface Challenge {
   object: "challenge";
   purpose: "sign_in" | "refund_address" | (string & {});
@@ -831,10 +843,20 @@ export interface PaymentsListParams {
 }
 
 export interface RefundsCreateParams {
-  /** The whole credit of this cluster. */
-  clusterId: string;
-  /** Wallet that receives the USDC. */
+  /** The whole credit of this cluster; absent: of the balance. */
+  clusterId?: string | undefined;
+  /** Of the balance; all that is available when absent. */
+  amount?: string | undefined;
+  /** Wallet that receives the USDC. One that isn't proved has to wait. */
   to: string;
+  proof?: AddressProof | undefined;
+}
+
+export interface RefundsListParams {
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
 }
 
 export interface AuthChallengeParams {
@@ -970,6 +992,10 @@ export interface Resources {
     create(params: RefundsCreateParams, options?: RequestOptions): APIPromise<Refund>;
     /** One refund. `GET /v1/refunds/{id}` */
     get(id: string, options?: RequestOptions): APIPromise<Refund>;
+    /** Refunds of the account and of its clusters, newest first. `GET /v1/refunds` */
+    list(params?: RefundsListParams, options?: RequestOptions): PagePromise<Refund>;
+    /** Takes back a refund that has not been signed yet. `DELETE /v1/refunds/{id}` */
+    cancel(id: string, options?: RequestOptions): APIPromise<Refund>;
   };
   auth: {
     /** A message for a wallet to sign: to sign in, or to prove an address for refunds. `POST /v1/auth/challenge` */
@@ -1041,6 +1067,8 @@ export type OperationId =
   | "payments.list"
   | "refunds.create"
   | "refunds.get"
+  | "refunds.list"
+  | "refunds.cancel"
   | "auth.challenge"
   | "auth.session"
   | "auth.end"
@@ -1089,6 +1117,8 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "payments.list": {"method":"GET","path":"/v1/payments","result":"page","hasParams":true},
   "refunds.create": {"method":"POST","path":"/v1/refunds","result":"one","hasParams":true},
   "refunds.get": {"method":"GET","path":"/v1/refunds/{id}","result":"one"},
+  "refunds.list": {"method":"GET","path":"/v1/refunds","result":"page","hasParams":true},
+  "refunds.cancel": {"method":"DELETE","path":"/v1/refunds/{id}","result":"one"},
   "auth.challenge": {"method":"POST","path":"/v1/auth/challenge","result":"one","hasParams":true},
   "auth.session": {"method":"POST","path":"/v1/auth/session","result":"one","hasParams":true},
   "auth.end": {"method":"DELETE","path":"/v1/auth/session","result":"one"},

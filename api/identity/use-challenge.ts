@@ -2,8 +2,9 @@ import { address, getBase58Encoder, getPublicKeyFromAddress, signatureBytes, ver
 import { VolleyError } from "@volley/schema/errors";
 import { and, eq, gt, isNull } from "drizzle-orm";
 import type { Context } from "../context.ts";
-import type { Transaction } from "../db/database.ts";
+import type { Executor, Transaction } from "../db/database.ts";
 import { authChallenges } from "../db/tables.ts";
+import type { Clock } from "../ports/clock.ts";
 
 export interface SignedChallenge {
   readonly nonce: string;
@@ -17,7 +18,7 @@ export interface SignedChallenge {
  * @throws {VolleyError} `challenge_invalid`, `signature_invalid`
  */
 export async function checkChallenge(
-  ctx: Context,
+  ctx: { readonly db: Executor; readonly clock: Clock },
   purpose: "sign_in" | "refund_address",
   signed: SignedChallenge,
 ): Promise<string> {

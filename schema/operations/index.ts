@@ -26,6 +26,8 @@ export const OPERATIONS = {
   "payments.list": payments.paymentsList,
   "refunds.create": payments.refundsCreate,
   "refunds.get": payments.refundsGet,
+  "refunds.list": payments.refundsList,
+  "refunds.cancel": payments.refundsCancel,
   "auth.challenge": accounts.authChallenge,
   "auth.session": accounts.authSession,
   "auth.end": accounts.authEnd,

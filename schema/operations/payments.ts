@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { idSchema } from "../ids.ts";
+import { usdcInputSchema } from "../money.ts";
 import { defineOperation } from "../operation.ts";
 import { pageFields, pageOf } from "../pages.ts";
 import {
@@ -70,6 +71,14 @@ export const paymentsTransaction = defineOperation({
   rateLimit: "write",
 });
 
+/** Message and signature by which an address proves that it is its owner's. */
+const addressProof = z
+  .strictObject({
+    nonce: z.string().min(8).max(64).describe("Of a challenge with purpose refund_address."),
+    signature: z.string().min(64).max(100).describe("Ed25519 over the challenge's message, base58."),
+  })
+  .meta({ id: "AddressProof" });
+
 export const refundsCreate = defineOperation({
   id: "refunds.create",
   summary: "Sends a cluster's credit, or money of the account's balance, to an address on chain",
@@ -77,8 +86,10 @@ export const refundsCreate = defineOperation({
   path: "/v1/refunds",
   graphql: { kind: "mutation", field: "createRefund" },
   input: z.strictObject({
-    cluster_id: idSchema("cluster").describe("The whole credit of this cluster."),
-    to: solanaAddress.describe("Wallet that receives the USDC."),
+    cluster_id: idSchema("cluster").optional().describe("The whole credit of this cluster; absent: of the balance."),
+    amount: usdcInputSchema.optional().describe("Of the balance; all that is available when absent."),
+    to: solanaAddress.describe("Wallet that receives the USDC. One that isn't proved has to wait."),
+    proof: addressProof.optional(),
   }),
   output: refundSchema,
   status: 201,
@@ -114,4 +125,40 @@ export const refundsGet = defineOperation({
   scope: "holder",
   idempotency: "none",
   rateLimit: "read",
+});
+
+export const refundsList = defineOperation({
+  id: "refunds.list",
+  summary: "Refunds of the account and of its clusters, newest first",
+  method: "GET",
+  path: "/v1/refunds",
+  graphql: { kind: "query", field: "refunds" },
+  input: z.strictObject({ ...pageFields }),
+  output: pageOf(refundSchema, "RefundPage"),
+  errors: ["unauthenticated", "credential_invalid", "invalid_cursor"],
+  scope: "account",
+  idempotency: "none",
+  rateLimit: "read",
+});
+
+export const refundsCancel = defineOperation({
+  id: "refunds.cancel",
+  summary: "Takes back a refund that has not been signed yet",
+  method: "DELETE",
+  path: "/v1/refunds/{id}",
+  graphql: { kind: "mutation", field: "cancelRefund" },
+  input: z.strictObject({ id: idSchema("refund") }),
+  output: refundSchema,
+  errors: [
+    "unauthenticated",
+    "credential_invalid",
+    "not_found",
+    "refund_not_cancellable",
+    "idempotency_key_invalid",
+    "idempotency_mismatch",
+    "idempotency_in_progress",
+  ],
+  scope: "holder",
+  idempotency: "optional",
+  rateLimit: "write",
 });

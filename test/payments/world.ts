@@ -89,6 +89,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     usdcMint: chain.usdcMint,
     topupMinMicroUsdc: 1_000_000n,
     topupMaxMicroUsdc: 100_000_000_000n,
+    refundDelaySeconds: 0,
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     confirmedLimitMicroUsdc: 100_000_000n,

@@ -1,38 +1,114 @@
-import { formatUsdc, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
+import { formatUsdc, type InputOf, type Operations, type OutputOf, parseUsdc, VolleyError } from "@volley/schema";
+import type { Id } from "@volley/schema/ids";
 import { and, eq, inArray } from "drizzle-orm";
 import { clusterNotFound, lockCluster, openCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
-import { payments } from "../../db/tables.ts";
+import { customers, payments } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
+import { openAccount, requireUnfrozen } from "../../identity/open-account.ts";
+import { checkChallenge, useChallenge } from "../../identity/use-challenge.ts";
+import { customerAccount } from "../../ledger/accounts.ts";
+import { balanceOf } from "../../ledger/balance-of.ts";
+import { LedgerError } from "../../ledger/errors.ts";
 import { availableCredit } from "../available-credit.ts";
-import { beginRefund, toBillRefund } from "./begin-refund.ts";
+import { insufficientBalance } from "../insufficient-balance.ts";
+import { beginRefund, type RefundRow, toBillRefund } from "./begin-refund.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
 import { updateBillRefund } from "./update-bill-refund.ts";
 
 type Create = Operations["refunds.create"];
+type Input = InputOf<Create>;
 
 /**
- * Sends the cluster's credit to an address that the holder of its secret names.
- * @throws {VolleyError} `unauthenticated`, `not_found`, `address_invalid`, `nothing_to_refund`, `idempotency_*`
+ * Sends the cluster's credit, or money of the account's balance, to an address. One that its owner has proved, or that
+ * was set before there was money, gets it at once; any other after a delay, in which the refund can be cancelled.
+ * @throws {VolleyError} `unauthenticated`, `credential_invalid`, `not_found`, `invalid_field`, `address_invalid`,
+ * `nothing_to_refund`, `insufficient_balance`, `account_frozen`, `challenge_invalid`, `signature_invalid`,
+ * `idempotency_*`
  */
-export async function createRefund(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
-  const { id } = await openCluster(ctx, input.cluster_id);
+export async function createRefund(ctx: Context, input: Input): Promise<OutputOf<Create>> {
+  const { cluster_id: clusterId, amount } = input;
+  if (clusterId !== undefined && amount !== undefined) throw partOfCredit();
+  const source = clusterId === undefined ? await openAccount(ctx) : await openCluster(ctx, clusterId);
   await checkRefundAddress(ctx, input.to);
-  const answer = await runIdempotent(ctx, { operation: "refunds.create", input }, async (tx) => {
-    const cluster = await lockCluster(tx, id);
-    if (cluster === null) throw clusterNotFound();
-    const amountMicroUsdc = await availableCredit(tx, id);
-    if (amountMicroUsdc === 0n) throw await nothingToRefund(tx, id);
-    const order = { owner: { clusterId: id }, toAddress: input.to, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
-    const refund = await beginRefund(ctx, tx, order);
-    await updateBillRefund(tx, cluster, toBillRefund(refund));
-    return toRefundResource(refund);
-  });
+  const answer = await runIdempotent(ctx, { operation: "refunds.create", input }, async (tx) =>
+    toRefundResource(
+      clusterId === undefined
+        ? await fromBalance(ctx, tx, source.id, input)
+        : await fromCluster(ctx, tx, clusterId, input),
+    ),
+  );
   ctx.hints.notify("tasks");
-  ctx.hints.notify(`cluster:${id}`);
+  if (clusterId !== undefined) ctx.hints.notify(`cluster:${clusterId}`);
   return answer;
+}
+
+async function fromCluster(ctx: Context, tx: Transaction, id: Id<"cluster">, input: Input): Promise<RefundRow> {
+  const cluster = await lockCluster(tx, id);
+  if (cluster === null) throw clusterNotFound();
+  if (cluster.customerId !== null) await requireUnfrozen(tx, cluster.customerId);
+  const amountMicroUsdc = await availableCredit(tx, id);
+  if (amountMicroUsdc === 0n) throw await nothingToRefund(tx, id);
+  const isOwners = input.to === cluster.refundAddress || input.to === (await walletOf(tx, cluster.customerId));
+  const notBeforeMs = await earliest(ctx, tx, input, isOwners);
+  const order = { owner: { clusterId: id }, toAddress: input.to, amountMicroUsdc, notBeforeMs };
+  const refund = await beginRefund(ctx, tx, order);
+  await updateBillRefund(tx, cluster, toBillRefund(refund));
+  return refund;
+}
+
+async function fromBalance(ctx: Context, tx: Transaction, customerId: string, input: Input): Promise<RefundRow> {
+  await requireUnfrozen(tx, customerId);
+  const { availableMicroUsdc } = await balanceOf(tx, customerAccount(customerId));
+  const amountMicroUsdc = input.amount === undefined ? availableMicroUsdc : parseUsdc(input.amount);
+  if (amountMicroUsdc === 0n) throw emptyBalance();
+  if (amountMicroUsdc > availableMicroUsdc) throw insufficientBalance();
+  const notBeforeMs = await earliest(ctx, tx, input, input.to === (await walletOf(tx, customerId)));
+  try {
+    return await beginRefund(ctx, tx, { owner: { customerId }, toAddress: input.to, amountMicroUsdc, notBeforeMs });
+  } catch (error) {
+    // Spent between the look and the posting; the ledger's constraint decides.
+    if (error instanceof LedgerError && error.code === "insufficient_funds") throw insufficientBalance();
+    throw error;
+  }
+}
+
+async function walletOf(tx: Transaction, customerId: string | null): Promise<string | null> {
+  if (customerId === null) return null;
+  const [customer] = await tx.select({ wallet: customers.wallet }).from(customers).where(eq(customers.id, customerId));
+  return customer?.wallet ?? null;
+}
+
+/** Whoever has only stolen a credential must not be able to take the money before its owner can notice. */
+async function earliest(ctx: Context, tx: Transaction, { to, proof }: Input, isOwners: boolean): Promise<number> {
+  const nowMs = ctx.clock.nowMs();
+  if (proof !== undefined) {
+    const proved = await checkChallenge({ db: tx, clock: ctx.clock }, "refund_address", proof);
+    if (proved !== to) {
+      throw new VolleyError("signature_invalid", `The proof is of ${proved}, not of the address to refund to.`, {
+        nextAction: "Ask for a challenge of the address that you want the money at, and sign it with that wallet.",
+      });
+    }
+    await useChallenge(ctx, tx, proof.nonce);
+    return nowMs;
+  }
+  return isOwners ? nowMs : nowMs + ctx.settings.refundDelaySeconds * 1000;
+}
+
+function partOfCredit(): VolleyError {
+  const message = "A cluster's credit is refunded whole; an amount can be taken of the balance alone.";
+  return new VolleyError("invalid_field", message, {
+    nextAction: "Leave out `amount`, or `cluster_id`.",
+    errors: [{ pointer: "/amount", code: "invalid_field", message }],
+  });
+}
+
+function emptyBalance(): VolleyError {
+  return new VolleyError("nothing_to_refund", "The account's balance has nothing available.", {
+    nextAction: "What clusters hold comes back when they end; see balance.get.",
+  });
 }
 
 async function nothingToRefund(tx: Transaction, clusterId: string): Promise<VolleyError> {

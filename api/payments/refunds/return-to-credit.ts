@@ -8,6 +8,7 @@ import { refundAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
 import { type RefundRow, sourceAccount } from "./begin-refund.ts";
+import { clearHeldAlarm } from "./held-alarm.ts";
 
 /**
  * Takes back a refund for which nothing was ever signed: its money is again where it came from, and a cluster's bill
@@ -22,7 +23,8 @@ export async function returnToCredit(ctx: Maker, tx: Transaction, refund: Refund
     reason: `${kind}_withdrawn`,
     reference: id,
   });
-  await tx.update(refunds).set({ status: "cancelled" }).where(eq(refunds.id, id));
+  await tx.update(refunds).set({ status: "cancelled", reason: null }).where(eq(refunds.id, id));
+  await clearHeldAlarm(tx);
   if (clusterId === null) return;
   const cluster = await lockCluster(tx, clusterId);
   if (cluster?.bill?.refund.id !== id) return;

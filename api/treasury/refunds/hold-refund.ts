@@ -1,9 +1,9 @@
-import { and, count, eq, isNull, sql } from "drizzle-orm";
+import { and, eq, isNull } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
-import type { Transaction } from "../../db/database.ts";
-import { alarms, clusters, refundAttempts, refunds } from "../../db/tables.ts";
+import { clusters, refundAttempts, refunds } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
+import { raiseHeldAlarm } from "../../payments/refunds/held-alarm.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
 
 export interface Obstacle {
@@ -13,7 +13,6 @@ export interface Obstacle {
   readonly raisesAlarm: boolean;
 }
 
-const ALARM = "refunds_held";
 /** How soon an obstacle is looked at again. */
 const HELD_PAUSE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -40,20 +39,8 @@ export async function holdRefund(ctx: TreasuryContext, refund: RefundRow, obstac
       }
     }
     if (!raisesAlarm) return;
-    const [all] = await tx.select({ count: count() }).from(refunds).where(eq(refunds.status, "held"));
-    const detail = `${all?.count ?? 1} refunds or payouts are held, such as ${refund.id}: ${reason}`;
-    await tx
-      .insert(alarms)
-      .values({ name: ALARM, detail, blocksOutbound: false, raisedAt: nowMs, seenAt: nowMs })
-      .onConflictDoUpdate({ target: alarms.name, set: { detail, seenAt: nowMs } });
+    await raiseHeldAlarm(tx, `${refund.id}: ${reason}`, nowMs);
   });
   if (refund.reason !== reason) ctx.logger.warn("a refund is held", { refund_id: refund.id, reason });
   return { dueAtMs: Math.min(nowMs + HELD_PAUSE_MS, nowMs - (nowMs % DAY_MS) + DAY_MS) };
-}
-
-/** Takes the alarm down when nothing is held any more. */
-export async function clearHeldAlarm(tx: Transaction): Promise<void> {
-  await tx
-    .delete(alarms)
-    .where(and(eq(alarms.name, ALARM), sql`NOT EXISTS (SELECT 1 FROM refunds WHERE status = 'held')`));
 }

@@ -19,13 +19,14 @@ import { post } from "../../ledger/post.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
+import { clearHeldAlarm } from "../../payments/refunds/held-alarm.ts";
 import { isUnsigned } from "../../payments/refunds/is-unsigned.ts";
 import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import { overTransactionLimit, recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
 import { frozenReason } from "./frozen-reason.ts";
-import { clearHeldAlarm, holdRefund, type Obstacle } from "./hold-refund.ts";
+import { holdRefund, type Obstacle } from "./hold-refund.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
 
