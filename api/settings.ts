@@ -53,6 +53,9 @@ const settingsSchema = z.object({
     .describe("Which cluster the nodes belong to; wallets show it when they sign in."),
   USDC_MINT: address,
   TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
+  SPONSOR_ADDRESS: address
+    .optional()
+    .describe("Wallet that pays the fees of x402 payments; without it there are none."),
   CONFIRMED_LIMIT_USDC: usdc
     .default(100_000_000n)
     .describe("Payments up to this count at `confirmed`; above, at `finalized`."),
@@ -117,6 +120,8 @@ export interface Settings {
   readonly refundDelaySeconds: number;
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
+  /** Null where nobody pays the fees of x402 payments. */
+  readonly sponsorAddress: string | null;
   readonly confirmedLimitMicroUsdc: bigint;
   /** Empty: no receipts. */
   readonly receiptKeys: readonly string[];
@@ -188,6 +193,7 @@ export function readSettings(environment: Environment): Settings {
     refundDelaySeconds: s.REFUND_DELAY_SECONDS,
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
+    sponsorAddress: s.SPONSOR_ADDRESS ?? null,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
     receiptKeys: s.RECEIPT_KEYS ?? [],
     auditIntervalSeconds: s.AUDIT_INTERVAL_SECONDS,

@@ -6,6 +6,7 @@ export interface Local {
   readonly apiUrl: string;
   readonly graphqlUrl: string;
   readonly rpcUrl: string;
+  readonly usdcMint: string;
   readonly payerKeypairPath: string;
 }
 
@@ -34,6 +35,7 @@ export async function readLocal(): Promise<Local> {
     apiUrl: process.env.VOLLEY_API_URL ?? text("api_url"),
     graphqlUrl: text("graphql_url"),
     rpcUrl: text("rpc_url"),
+    usdcMint: text("usdc_mint"),
     payerKeypairPath: text("payer_keypair_path"),
   };
 }

@@ -57,6 +57,7 @@ export type ErrorCode =
   | "graphql_invalid"
   | "query_too_complex"
   | "internal"
+  | "payment_used"
   | "unavailable";
 
 export interface FieldError {
@@ -259,6 +260,8 @@ export interface Payment {
   settledAt: string | null;
   /** Null where nothing is paid on chain by a wallet. */
   solanaPay: SolanaPayRequest | null;
+  /** Null for other rails. */
+  x402: X402Payment | null;
   /** A page to pay on, for people: of Volley, or of the card processor. */
   checkoutUrl: string | null;
   signatures: string[];
@@ -281,6 +284,11 @@ export interface SolanaPayRequest {
   commitment: "confirmed" | "finalized" | (string & {});
   /** Solana Pay transaction request: the wallet gets a transaction that can't get the amount wrong. */
   transactionRequestUrl: string;
+}
+
+export interface X402Payment {
+  /** CAIP-2. */
+  network: string;
 }
 
 export interface PaymentNotice {

@@ -84,6 +84,12 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
       throw pool.atOdds("getLatestBlockhash");
     },
 
+    isBlockhashValid: (blockhash) =>
+      pool.inTurn(
+        (node) => node.isBlockhashValid(blockhash),
+        (isValid) => isValid,
+      ),
+
     blockHeight: (commitment, reading) => pool.reached(reading, (node) => node.blockHeight(commitment)),
 
     slot: (commitment, reading) => pool.reached(reading, (node) => node.slot(commitment)),

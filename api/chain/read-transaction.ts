@@ -19,6 +19,7 @@ const answer = z.object({
   slot: whole.transform(BigInt),
   blockTime: small.nullish(),
   transaction: z.object({
+    signatures: z.array(z.string()).min(1),
     message: z.object({ accountKeys: z.array(z.string()), instructions: z.array(instruction) }),
   }),
   meta: z.object({
@@ -48,6 +49,7 @@ export function readTransaction(signature: string, raw: unknown): ChainTransacti
   const innerOf = new Map(meta.innerInstructions?.map((group) => [group.index, group.instructions]));
   return {
     signature,
+    signatures: transaction.signatures,
     slot,
     blockTimeSeconds: blockTime ?? null,
     failed: meta.err !== null,

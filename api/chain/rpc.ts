@@ -2,6 +2,7 @@
 import {
   address,
   type Base64EncodedWireTransaction,
+  type Blockhash,
   createSolanaRpc,
   isSolanaError,
   signature as parseSignature,
@@ -123,6 +124,16 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
       return { blockhash: value.blockhash, lastValidBlockHeight: value.lastValidBlockHeight };
     },
 
+    async isBlockhashValid(blockhash) {
+      // Clients take theirs from newer blocks than those that we read.
+      const request = rpc.isBlockhashValid(blockhash as Blockhash, {
+        commitment: "processed",
+        ...notBefore("confirmed"),
+      });
+      const answer = await callNode(limits, "isBlockhashValid", request);
+      return understand("isBlockhashValid", validityAnswer, answer).value;
+    },
+
     async blockHeight(commitment) {
       const request = rpc.getBlockHeight({ commitment, ...notBefore(commitment) });
       return understand("getBlockHeight", whole, await callNode(limits, "getBlockHeight", request));
@@ -218,6 +229,8 @@ function understand<Schema extends z.ZodType>(method: string, schema: Schema, an
   if (!parsed.success) throw new ChainError(`the node's answer to ${method} is not understood`);
   return parsed.data;
 }
+
+const validityAnswer = z.object({ context, value: z.boolean() });
 
 const signatureList = z.array(
   z.object({

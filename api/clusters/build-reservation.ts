@@ -8,6 +8,7 @@ import { toQuoteResource } from "../market/to-quote-resource.ts";
 import { commitmentFor } from "../payments/inbound/commitment-for.ts";
 import { newReference } from "../payments/solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "../payments/to-payment-resource.ts";
+import type { ReadPayment } from "../payments/x402/read-payment.ts";
 import { clusterSecret, secretHashOf } from "./cluster-secret.ts";
 import { clusterFields } from "./to-cluster-resource.ts";
 import type { HoldLimits } from "./unpaid-holds.ts";
@@ -30,22 +31,33 @@ export interface Reservation {
   readonly secret: string | null;
 }
 
+/** Of whom the Idempotency-Keys of reservations are: anonymous callers are told apart by their network addresses. */
+export function reservationScope(ctx: Context): string {
+  return SCOPE_PREFIX + (ctx.actor.kind === "bearer" ? ctx.actor.tokenHash : ctx.callerHash);
+}
+
+/** What the quoted machines cost for all of the time. */
+export function totalOf({ wish, ranks, feeBps }: QuotePayload): bigint {
+  const uses = ranks.map(({ rateMicroUsdcPerGpuHour }) => ({
+    rateMicroUsdcPerGpuHour,
+    gpus: wish.gpus_per_node,
+    seconds: wish.duration_seconds,
+  }));
+  return bill(uses, feeBps).totalMicroUsdc;
+}
+
 export function buildReservation(
   ctx: Context,
   input: ReserveInput,
   quote: QuotePayload,
   record: IdempotencyRecord,
   limits: HoldLimits | null,
+  sponsored: ReadPayment | null,
 ): Reservation {
   const nowMs = ctx.clock.nowMs();
   const { wish, ranks, feeBps } = quote;
   const id = newId(ctx, "cluster");
-  const uses = ranks.map(({ rateMicroUsdcPerGpuHour }) => ({
-    rateMicroUsdcPerGpuHour,
-    gpus: wish.gpus_per_node,
-    seconds: wish.duration_seconds,
-  }));
-  const totalMicroUsdc = bill(uses, feeBps).totalMicroUsdc;
+  const totalMicroUsdc = totalOf(quote);
   const payment = newPayment(ctx, id, totalMicroUsdc, input.payment.rail);
   const isPaid = payment.status === "settled";
   const row = {
@@ -94,7 +106,7 @@ export function buildReservation(
     secret: session === null ? secret : null,
     request: {
       now_ms: nowMs,
-      scope: SCOPE_PREFIX + (session ?? ctx.callerHash),
+      scope: reservationScope(ctx),
       scope_prefix: SCOPE_PREFIX,
       key: record.key,
       fingerprint: record.fingerprint,
@@ -145,6 +157,16 @@ export function buildReservation(
         rate_micro_usdc_per_gpu_hour: rank.rateMicroUsdcPerGpuHour.toString(),
         hostname: hostnameOf(index),
       })),
+      ...(sponsored === null
+        ? {}
+        : {
+            sponsored: {
+              id: sponsored.id,
+              transaction_base64: sponsored.transactionBase64,
+              payer_signature: sponsored.payerSignature,
+              last_valid_block_height: sponsored.lastValidBlockHeight.toString(),
+            },
+          }),
       event_id: newId(ctx, "event"),
       event_data: { total: toMoney(totalMicroUsdc), payment_id: payment.id },
       paid_event_id: isPaid ? newId(ctx, "event") : null,

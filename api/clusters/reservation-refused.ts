@@ -31,6 +31,10 @@ export async function reservationRefused(
       return sessionUnknown();
     case "VR006":
       return accountFrozen(state.detail);
+    case "VR007":
+      return new VolleyError("payment_used", "This payment has bought another cluster.", {
+        nextAction: "Ask for a new quote and pay anew; one signed payment is good for one cluster.",
+      });
     default:
       return state.constraint === "accounts_not_negative" ? insufficientBalance() : null;
   }

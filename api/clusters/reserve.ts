@@ -1,14 +1,19 @@
 import { type Cluster, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
+import { and, eq, gt } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { sqlState } from "../db/database.ts";
 import { requireStorableText } from "../db/storable-text.ts";
-import { idempotencyRecord } from "../idempotency/key.ts";
+import { clusters, idempotencyKeys } from "../db/tables.ts";
+import { type IdempotencyRecord, idempotencyRecord } from "../idempotency/key.ts";
 import { requireWalletAddress } from "../identity/require-wallet-address.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
 import { verifyQuote } from "../market/quote-token.ts";
-import { buildReservation } from "./build-reservation.ts";
+import { awaitSettlement } from "../payments/x402/await-settlement.ts";
+import { type ReadPayment, readPayment } from "../payments/x402/read-payment.ts";
+import { buildReservation, reservationScope, totalOf } from "./build-reservation.ts";
 import { clusterSecret } from "./cluster-secret.ts";
 import { reservationRefused } from "./reservation-refused.ts";
+import { toClusterResource } from "./to-cluster-resource.ts";
 import { holdLimits, withinHolds } from "./unpaid-holds.ts";
 
 type Reserve = Operations["clusters.reserve"];
@@ -22,33 +27,74 @@ type Answer =
  * Claims the quoted machines, all or none, for as long as the payment may take. Everything happens in one round trip
  * to the database (`api/db/functions/reserve.sql`), where the constraints decide.
  * @throws {VolleyError} `quote_invalid`, `quote_expired`, `quote_used`, `capacity_gone`, `address_invalid`,
- * `holds_exceeded`, `invalid_field`, `idempotency_*`
+ * `holds_exceeded`, `invalid_field`, `idempotency_*`; by x402 also `payment_required`, `payment_invalid`,
+ * `payment_used`, `payment_failed`
  */
 export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Promise<OutputOf<Reserve>> {
-  const record = idempotencyRecord(ctx, "clusters.reserve", input);
+  const payable = withoutEvidence(input);
+  const record = idempotencyRecord(ctx, "clusters.reserve", payable);
   if (record === null) throw new TypeError("reserving requires an Idempotency-Key");
   requireStorableText(input);
   if (input.refund_address !== undefined) requireWalletAddress(ctx.settings, input.refund_address);
   requireRail(ctx, input);
   const quote = verifyQuote(input.quote_token, ctx.settings.quoteKeys);
 
-  const limits = input.payment.rail === "balance" ? null : await holdLimits(ctx, quote.wish.gpu);
-  const { request, cluster, secret } = buildReservation(ctx, input, quote, record, limits);
+  const { rail, x402_payload } = input.payment;
+  let sponsored: ReadPayment | null = null;
+  if (rail === "x402") {
+    const known = await findReservation(ctx, record);
+    if (known !== null) return await whenSettled(ctx, known);
+    const request = { operation: "clusters.reserve", input: payable, amountMicroUsdc: totalOf(quote) } as const;
+    sponsored = await readPayment(ctx, request, x402_payload);
+  }
+  const limits = rail === "balance" ? null : await holdLimits(ctx, quote.wish.gpu);
+  const { request, cluster, secret } = buildReservation(ctx, input, quote, record, limits, sponsored);
   const answer = await withinHolds(ctx, limits, quote.wish, () => claim(ctx, quote, request));
   switch (answer.outcome) {
     case "reserved":
       for (const rank of quote.ranks) ctx.market.take(rank.nodeId, quote.wish.gpus_per_node);
       ctx.hints.notify("tasks");
-      return { ...cluster, secret };
+      return rail === "x402" ? await whenSettled(ctx, cluster) : { ...cluster, secret };
     case "replayed": {
       const first: Cluster = JSON.parse(answer.response.body);
+      if (rail === "x402") return await whenSettled(ctx, first);
       return { ...first, secret: secret === null ? null : clusterSecret(ctx.settings, first.id) };
     }
     case "mismatch":
-      throw new VolleyError("idempotency_mismatch", "This Idempotency-Key was used for another reservation.", {
-        nextAction: "Send a fresh key for a new reservation; repeat one with its contents unchanged.",
-      });
+      throw mismatch();
   }
+}
+
+const mismatch = () =>
+  new VolleyError("idempotency_mismatch", "This Idempotency-Key was used for another reservation.", {
+    nextAction: "Send a fresh key for a new reservation; repeat one with its contents unchanged.",
+  });
+
+/** An x402 client sends the same request twice, the second time with its payment: it is one request. */
+function withoutEvidence(input: InputOf<Reserve>): InputOf<Reserve> {
+  return { ...input, payment: { rail: input.payment.rail } };
+}
+
+/** The reservation that the request has made before. It was paid for, so neither its payment nor its quote is asked for again. */
+async function findReservation(ctx: Context, { key, fingerprint }: IdempotencyRecord): Promise<Cluster | null> {
+  const isIt = and(eq(idempotencyKeys.scope, reservationScope(ctx)), eq(idempotencyKeys.key, key));
+  const [stored] = await ctx.db
+    .select()
+    .from(idempotencyKeys)
+    .where(and(isIt, gt(idempotencyKeys.expiresAt, ctx.clock.nowMs())));
+  if (stored === undefined) return null;
+  if (stored.fingerprint !== fingerprint) throw mismatch();
+  const { body } = stored.response as { body: string };
+  return JSON.parse(body);
+}
+
+/** The cluster as it is once its payment has settled, so that one answer holds all that an x402 client needs. */
+async function whenSettled(ctx: Context, { id }: Cluster): Promise<Cluster> {
+  await awaitSettlement(ctx, id);
+  const [row] = await ctx.db.select().from(clusters).where(eq(clusters.id, id));
+  if (row === undefined) throw new Error(`cluster ${id} is gone`);
+  const secret = row.customerId === null ? clusterSecret(ctx.settings, id) : null;
+  return { ...(await toClusterResource(ctx, row)), secret };
 }
 
 async function claim(ctx: Context, quote: QuotePayload, request: object): Promise<Answer> {
@@ -70,9 +116,10 @@ function requireRail(ctx: Context, input: InputOf<Reserve>): void {
       nextAction: "Top up with topups.create, then reserve with the rail balance.",
     });
   }
-  if (rail === "x402") {
-    throw new VolleyError("rail_unavailable", "This deployment takes no x402 payments.", {
-      nextAction: "Reserve with the rail solana_pay.",
+  if (rail !== "x402" && input.payment.x402_payload !== undefined) {
+    const message = "goes with the rail x402 alone";
+    throw new VolleyError("invalid_field", `payment.x402_payload ${message}.`, {
+      errors: [{ pointer: "/payment/x402_payload", code: "invalid_field", message }],
     });
   }
   if (rail !== "balance") return;

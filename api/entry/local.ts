@@ -45,6 +45,7 @@ interface LocalServices {
   readonly payerFile: string;
   /** Read by the treasury's process alone. */
   readonly treasuryFile: string;
+  readonly sponsorFile: string;
 }
 
 async function openServices(
@@ -67,6 +68,8 @@ async function openServices(
   const clock = systemClock;
   const treasuryFile = environment.VOLLEY_TREASURY_KEYPAIR ?? (await keypairFile(dataFolder, "treasury"));
   const treasuryAddress = await addressOfKeypair(treasuryFile);
+  const sponsorFile = environment.VOLLEY_TREASURY_SPONSOR_KEYPAIR ?? (await keypairFile(dataFolder, "sponsor"));
+  const sponsorAddress = await addressOfKeypair(sponsorFile);
   const payerFile = await keypairFile(dataFolder, "payer");
   const metrics = prometheusMetrics(logger);
   const chain = await startChain({
@@ -75,6 +78,7 @@ async function openServices(
     folder: dataFolder,
     port: options.rpcPort,
     treasuryAddress,
+    sponsorAddress,
     payerFile,
     environment,
     onError: (error) => logger.error("the development chain failed", { error }),
@@ -86,6 +90,8 @@ async function openServices(
     VOLLEY_QUOTE_KEYS: secrets.quoteKey,
     VOLLEY_SECRET_KEY: secrets.secretKey,
     VOLLEY_TREASURY_ADDRESS: treasuryAddress,
+    // On a cluster that isn't ours nobody has given the new wallet any SOL.
+    ...(chain.faucetUrl === null ? {} : { VOLLEY_SPONSOR_ADDRESS: sponsorAddress, SOLANA_NETWORK: "localnet" }),
     VOLLEY_RECEIPT_KEYS: await readOrCreateReceiptKey(dataFolder),
     VOLLEY_CHAIN_POLL_MS: "200",
     // Whoever tries it out may hold all of this machine.
@@ -109,18 +115,19 @@ async function openServices(
     metrics,
     hints: inProcessHints(clock),
   };
-  return { services, chain, databaseUrl, payerFile, treasuryFile };
+  return { services, chain, databaseUrl, payerFile, treasuryFile, sponsorFile };
 }
 
 /** What the treasury's process gets to know: its own settings and key, and none of ours. */
 function treasuryEnvironment(
-  { services, databaseUrl, treasuryFile }: LocalServices,
+  { services, databaseUrl, treasuryFile, sponsorFile }: LocalServices,
   environment: Environment,
 ): Record<string, string> {
   const given = Object.entries(environment).filter(([name]) => name.startsWith("VOLLEY_TREASURY_"));
   return {
     ...(Object.fromEntries(given) as Record<string, string>),
     VOLLEY_TREASURY_KEYPAIR: treasuryFile,
+    VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile,
     VOLLEY_TREASURY_ADDRESS: services.settings.treasuryAddress,
     VOLLEY_CHAIN_POLL_MS: String(services.settings.chainPollMs),
     DATABASE_URL: databaseUrl,

@@ -14,6 +14,7 @@ import { runTaskLoop } from "../jobs/loop.ts";
 import { SettingsError } from "../settings.ts";
 import { ensureAnchors } from "../treasury/anchor/anchor-receipts.ts";
 import { TREASURY_HANDLERS } from "../treasury/handlers.ts";
+import { sponsorSignerFromFile } from "../treasury/sponsor/sponsor-signer-file.ts";
 import type { TreasuryServices } from "../treasury/treasury-context.ts";
 import { readTreasuryConfiguration } from "../treasury/treasury-settings.ts";
 import { treasurySignerFromFile } from "../treasury/treasury-signer-file.ts";
@@ -36,7 +37,7 @@ async function main(): Promise<void> {
   // Whoever started it with a channel is gone.
   process.once("disconnect", stop);
 
-  const { keypairFile, settings: configured } = readTreasuryConfiguration(process.env);
+  const { keypairFile, sponsorKeypairFile, settings: configured } = readTreasuryConfiguration(process.env);
   const databaseUrl = process.env.DATABASE_URL;
   if (!databaseUrl) {
     throw new SettingsError("DATABASE_URL: is not set. Example: postgres://user:password@host:5432/volley");
@@ -46,12 +47,14 @@ async function main(): Promise<void> {
   if (named && named !== signer.address) {
     throw new SettingsError(`VOLLEY_TREASURY_ADDRESS: is ${named}, but the key file is that of ${signer.address}`);
   }
+  const sponsor = sponsorKeypairFile === null ? null : await sponsorSignerFromFile(sponsorKeypairFile, configured);
   const services: TreasuryServices = {
     clock,
     random: strongRandom(),
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: openChain(configured, { clock, logger, metrics: noMetrics }),
     signer,
+    sponsor,
     settings: { ...configured, treasuryAddress: signer.address },
     logger,
     metrics: noMetrics,

@@ -3,6 +3,7 @@ import { isVolleyError, type Problem, toProblem, type VolleyError } from "@volle
 import type { Call } from "./call.ts";
 import { WINDOW_SECONDS } from "./rate-limiter.ts";
 import { API_VERSION } from "./version.ts";
+import { paymentHeadersOfError } from "./x402-headers.ts";
 
 export interface Answer {
   readonly status: number;
@@ -10,7 +11,8 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-const EXPOSED = "Link, RateLimit, RateLimit-Policy, Retry-After, Volley-Version, X-Request-Id, X-Should-Retry";
+const EXPOSED =
+  "Link, Payment-Required, Payment-Response, RateLimit, RateLimit-Policy, Retry-After, Volley-Version, X-Request-Id, X-Should-Retry";
 
 const COMMON_HEADERS = {
   "access-control-allow-origin": "*",
@@ -28,7 +30,7 @@ export const PREFLIGHT_HEADERS = {
   ...COMMON_HEADERS,
   "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
   "access-control-allow-headers":
-    "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Volley-Node-Signature, Volley-Version, X-Request-Id",
+    "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Payment-Signature, Volley-Node-Signature, Volley-Version, X-Request-Id",
   "access-control-max-age": "86400",
 } as const;
 
@@ -65,6 +67,7 @@ export function problemAnswer(call: Call, error: unknown, label: string): Answer
       // RFC 9110 section 11.6.1: a 401 says how to authenticate.
       ...(problem.status === 401 ? { "www-authenticate": 'Bearer realm="volley"' } : {}),
       ...allowHeader(error),
+      ...paymentHeadersOfError(error),
     },
   };
 }

@@ -10,6 +10,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { EVENT_STREAM_HEADERS, eventStream, type StreamMessage } from "./event-stream.ts";
 import { inputError } from "./parse-input.ts";
 import { parseJsonBody, readBody } from "./read-body.ts";
+import { paymentHeadersOfOutput, withPaymentSent } from "./x402-headers.ts";
 
 /** Adds the routes of all operations. @returns the paths, for the answer to a wrong method */
 export function mountRest(app: Hono, endpoint: Endpoint, verbs: Verbs): Map<string, string[]> {
@@ -42,7 +43,7 @@ function restHandler(operation: Operation, verb: AnyVerb): (call: Call, c: HonoC
     const raw = await rawInput(call, c, operation, names);
     const { ctx, input } = await enter(call, operation, raw);
     const output = (await verb(ctx, input)) as object;
-    return jsonAnswer(status, output, nextLink(call, output));
+    return jsonAnswer(status, output, { ...nextLink(call, output), ...paymentHeadersOfOutput(operation, output) });
   };
 }
 
@@ -52,8 +53,9 @@ async function rawInput(call: Call, c: HonoContext, operation: Operation, names:
   if (operation.method === "POST") {
     call.body = await readBody(c.req.raw, call.services.settings.bodyBytesMax);
     rest = parseJsonBody(call.body, call.headers.get("content-type"));
+    if (isObject(rest)) rest = withPaymentSent(operation, call.headers, rest);
   } else rest = queryOf(c);
-  if (rest === null || typeof rest !== "object" || Array.isArray(rest)) {
+  if (!isObject(rest)) {
     throw inputError([{ pointer: "", code: "invalid_field", message: "must be a JSON object" }]);
   }
   const lastEventId = operation.stream === undefined ? null : call.headers.get("last-event-id");
@@ -68,6 +70,9 @@ async function rawInput(call: Call, c: HonoContext, operation: Operation, names:
   if (lastEventId !== null) input.last_event_id ??= lastEventId;
   return input;
 }
+
+const isObject = (value: unknown): value is object =>
+  value !== null && typeof value === "object" && !Array.isArray(value);
 
 /** A name that comes twice is one list, as if its values were joined by commas. */
 function queryOf(c: HonoContext): Record<string, string> {

@@ -31,6 +31,7 @@ interface ChainOptions {
   readonly folder: string;
   readonly port: number;
   readonly treasuryAddress: string;
+  readonly sponsorAddress: string;
   readonly payerFile: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly onError: (error: unknown) => void;
@@ -63,6 +64,7 @@ export async function startChain(options: ChainOptions): Promise<LocalChain> {
     const payer = await readKeypair(options.payerFile);
     if (isNew) {
       await askFaucet(server.faucetUrl, { address: options.treasuryAddress, sol: WALLET_SOL });
+      await askFaucet(server.faucetUrl, { address: options.sponsorAddress, sol: WALLET_SOL });
       await askFaucet(server.faucetUrl, { address: payer.address, sol: WALLET_SOL, usdc: PAYER_USDC });
     }
     await openTokenAccount(chain, payer, options.treasuryAddress, server.usdcMint);

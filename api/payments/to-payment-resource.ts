@@ -5,6 +5,7 @@ import { toTimestamp } from "@volley/schema/time";
 import type { paymentNotices, payments } from "../db/tables.ts";
 import type { Settings } from "../settings.ts";
 import { solanaPayUrl } from "./solana-pay/transfer-request.ts";
+import { networkOf } from "./x402/network.ts";
 
 export type PaymentRow = typeof payments.$inferSelect;
 /** A payment for a cluster; only top-ups have none. */
@@ -18,7 +19,7 @@ export type PaymentNoticeRow = typeof paymentNotices.$inferSelect;
 
 /** @param signatures of the transactions that brought money for it, oldest first */
 export function toPaymentResource(
-  { publicUrl }: Pick<Settings, "publicUrl">,
+  { publicUrl, solanaNetwork }: Pick<Settings, "publicUrl" | "solanaNetwork">,
   row: PaymentRow,
   notices: readonly Pick<PaymentNoticeRow, "code" | "detail" | "signature">[],
   signatures: readonly string[],
@@ -39,6 +40,7 @@ export function toPaymentResource(
     created_at: toTimestamp(row.createdAt),
     settled_at: row.settledAt === null ? null : toTimestamp(row.settledAt),
     solana_pay: row.rail === "solana_pay" ? solanaPayRequest(publicUrl, row) : null,
+    x402: row.rail === "x402" ? { network: networkOf({ solanaNetwork }) } : null,
     checkout_url: row.rail === "solana_pay" ? `${publicUrl}/pay/${row.id}` : row.checkoutUrl,
     signatures: [...signatures],
     notices: notices.map(({ code, detail, signature }) => ({

@@ -28,6 +28,8 @@ export interface ChainInstruction {
 
 export interface ChainTransaction {
   readonly signature: string;
+  /** Of all signers, the fee payer's first, which is the one above. */
+  readonly signatures: readonly string[];
   readonly slot: bigint;
   readonly blockTimeSeconds: number | null;
   readonly failed: boolean;
@@ -79,6 +81,8 @@ export interface Chain {
   /** With a quorum, null only if so many nodes don't know it and none does. */
   signatureStatus(signature: string, reading?: Reading): Promise<SignatureStatus | null>;
   latestBlockhash(): Promise<{ blockhash: string; lastValidBlockHeight: bigint }>;
+  /** Whether a transaction with this blockhash can still land, as far as any node knows. */
+  isBlockhashValid(blockhash: string): Promise<boolean>;
   /** With a quorum, the height that so many nodes have reached; the same goes for slots. */
   blockHeight(commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint>;
   slot(commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint>;

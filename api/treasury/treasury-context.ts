@@ -1,5 +1,6 @@
 /** What the steps of the treasury receive: less than a verb gets, and a key that spends. */
 import type { Caller, Services } from "../context.ts";
+import type { SponsorSigner } from "../ports/sponsor-signer.ts";
 import type { TreasurySigner } from "../ports/treasury-signer.ts";
 import type { TreasurySettings } from "./treasury-settings.ts";
 
@@ -7,6 +8,8 @@ export interface TreasuryServices
   extends Pick<Services, "clock" | "random" | "db" | "chain" | "logger" | "metrics" | "hints"> {
   readonly settings: TreasurySettings;
   readonly signer: TreasurySigner;
+  /** Null where nobody's fees are paid. */
+  readonly sponsor: SponsorSigner | null;
 }
 
 export type TreasuryContext = TreasuryServices & Caller;

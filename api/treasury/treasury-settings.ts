@@ -6,6 +6,7 @@ const treasurySettingsSchema = z.object({
   SOLANA_RPC_URL: rpcUrls,
   USDC_MINT: address,
   TREASURY_KEYPAIR: z.string().min(1).describe("Key file, as solana-keygen writes it, that nobody else can read."),
+  TREASURY_SPONSOR_KEYPAIR: z.string().min(1).optional().describe("Key file of the wallet that pays others' fees."),
   TREASURY_TRANSACTION_MAX_USDC: usdc.default(10_000_000_000n).describe("The most that one transaction may move."),
   TREASURY_DAY_MAX_USDC: usdc.default(50_000_000_000n).describe("The most that is signed away in a day (UTC)."),
   TREASURY_TRANSACTION_MAX_LAMPORTS: whole(0, 10_000_000_000)
@@ -34,6 +35,7 @@ export interface TreasurySettings
 
 export interface TreasuryConfiguration {
   readonly keypairFile: string;
+  readonly sponsorKeypairFile: string | null;
   /** The address is the key's own. */
   readonly settings: Omit<TreasurySettings, "treasuryAddress">;
 }
@@ -44,6 +46,7 @@ export function readTreasuryConfiguration(
   const s = parseSettings(treasurySettingsSchema, environment);
   return {
     keypairFile: s.TREASURY_KEYPAIR,
+    sponsorKeypairFile: s.TREASURY_SPONSOR_KEYPAIR ?? null,
     settings: {
       solanaRpcUrls: s.SOLANA_RPC_URL,
       usdcMint: s.USDC_MINT,

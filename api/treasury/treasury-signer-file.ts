@@ -1,5 +1,4 @@
 /** The treasury's signer with its key in a file: for one machine. The file is what `solana-keygen` writes. */
-import { readFile, stat } from "node:fs/promises";
 import {
   address,
   appendTransactionMessageInstructions,
@@ -18,9 +17,9 @@ import {
 import { getAddMemoInstruction } from "@solana-program/memo";
 import { findAssociatedTokenPda, getTransferCheckedInstruction, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { USDC_DECIMALS } from "@volley/schema/money";
-import { z } from "zod";
 import type { AnchorOrder, RefundOrder, SignedRefund, TreasurySigner } from "../ports/treasury-signer.ts";
 import { checkRefundMessage } from "./check-refund-message.ts";
+import { readKeyFile } from "./key-file.ts";
 import { SignerError } from "./signer-error.ts";
 import type { TreasuryLimits } from "./treasury-settings.ts";
 
@@ -30,15 +29,13 @@ export interface FileSignerOptions {
   readonly limits: Pick<TreasuryLimits, "transactionMaxMicroUsdc">;
 }
 
-const keyFile = z.array(z.number().int().min(0).max(255)).length(64);
-const OTHERS = 0o077;
 /** A day and its root, and nothing that anybody could have put there. */
 const ANCHOR_MEMO = /^volley-receipts:[0-9]{4}-[0-9]{2}-[0-9]{2}:[0-9a-f]{64}$/;
 const LAMPORTS_PER_SIGNATURE = 5_000n;
 
 /** @throws {SignerError} when the file is missing, readable by others, or no key */
 export async function treasurySignerFromFile(path: string, options: FileSignerOptions): Promise<TreasurySigner> {
-  const signer = await createKeyPairSignerFromBytes(await readKey(path));
+  const signer = await createKeyPairSignerFromBytes(await readKeyFile(path));
   const { usdcMint } = options;
   const { transactionMaxMicroUsdc: maximum } = options.limits;
   return {
@@ -56,17 +53,6 @@ export async function treasurySignerFromFile(path: string, options: FileSignerOp
       return signMemo(signer, order);
     },
   };
-}
-
-async function readKey(path: string): Promise<Uint8Array> {
-  try {
-    const { mode } = await stat(path);
-    if ((mode & OTHERS) !== 0) throw new SignerError(`other users can read ${path}: chmod 600 it`);
-    return Uint8Array.from(keyFile.parse(JSON.parse(await readFile(path, "utf8"))));
-  } catch (cause) {
-    if (cause instanceof SignerError) throw cause;
-    throw new SignerError(`${path} is not a key of 64 bytes as solana-keygen writes it`, { cause });
-  }
 }
 
 async function signMemo(signer: KeyPairSigner, order: AnchorOrder): Promise<SignedRefund> {

@@ -78,6 +78,7 @@ export const clustersReserve = defineOperation({
     "payment_required",
     "payment_invalid",
     "payment_failed",
+    "payment_used",
     "insufficient_balance",
     "account_frozen",
     "credential_invalid",

@@ -89,6 +89,11 @@ export const paymentSchema = z
       .meta({ id: "SolanaPayRequest" })
       .nullable()
       .describe("Null where nothing is paid on chain by a wallet."),
+    x402: z
+      .object({ network: z.string().describe("CAIP-2.") })
+      .meta({ id: "X402Payment" })
+      .nullable()
+      .describe("Null for other rails."),
     checkout_url: z.string().nullable().describe("A page to pay on, for people: of Volley, or of the card processor."),
     signatures: z.array(z.string()),
     notices: z.array(paymentNoticeSchema),

@@ -12,6 +12,7 @@ const EXAMPLES: readonly (readonly string[])[] = [
   ["examples/ci-burst/main.ts"],
   ["examples/embed/main.ts", "--self-test"],
   ["examples/graphql/main.ts"],
+  ["examples/x402-agent/main.ts"],
 ];
 
 function run(args: readonly string[], environment: Record<string, string>): Promise<number | null> {

@@ -57,7 +57,7 @@ export interface TestAppOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-async function writeTreasuryKey(file: string): Promise<KeyPairSigner> {
+async function writeKey(file: string): Promise<KeyPairSigner> {
   const secret = randomBytes(32);
   const signer = await createKeyPairSignerFromPrivateKeyBytes(secret);
   const publicBytes = new Uint8Array(await crypto.subtle.exportKey("raw", signer.keyPair.publicKey));
@@ -75,16 +75,21 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
   stack.defer(() => chain.close());
 
   const treasuryFile = join(folder, "treasury.json");
-  const treasury = await writeTreasuryKey(treasuryFile);
+  const treasury = await writeKey(treasuryFile);
+  const sponsorFile = join(folder, "sponsor.json");
+  const sponsor = await writeKey(sponsorFile);
   const payer = await createKeyPairSignerFromPrivateKeyBytes(randomBytes(32));
   chain.chain.faucet({ address: payer.address, lamports: LAMPORTS, microUsdc: PAYER_MICRO_USDC });
   chain.chain.faucet({ address: treasury.address, lamports: LAMPORTS });
+  chain.chain.faucet({ address: sponsor.address, lamports: LAMPORTS });
 
   const environment = {
     VOLLEY_QUOTE_KEYS: randomBytes(32).toString("base64url"),
     VOLLEY_SECRET_KEY: randomBytes(32).toString("base64url"),
     VOLLEY_RECEIPT_KEYS: randomBytes(32).toString("base64url"),
     VOLLEY_TREASURY_ADDRESS: treasury.address,
+    VOLLEY_SPONSOR_ADDRESS: sponsor.address,
+    SOLANA_NETWORK: "localnet",
     VOLLEY_CHAIN_POLL_MS: "100",
     VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "1",
     VOLLEY_HOLDS_PER_CALLER_MAX: "1000",
@@ -122,6 +127,7 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
       SOLANA_RPC_URL: chain.rpcUrl,
       USDC_MINT: chain.usdcMint,
       VOLLEY_TREASURY_KEYPAIR: treasuryFile,
+      VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile,
       VOLLEY_CHAIN_POLL_MS: environment.VOLLEY_CHAIN_POLL_MS,
       VOLLEY_LOG_LEVEL: "warn",
     },

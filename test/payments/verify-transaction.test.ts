@@ -52,6 +52,7 @@ function transactionOf(moves: readonly Move[], changes: Partial<ChainTransaction
   }
   return {
     signature: "signature",
+    signatures: ["signature"],
     slot: 1n,
     blockTimeSeconds: 1,
     failed: false,

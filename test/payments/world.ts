@@ -28,6 +28,7 @@ import { watchPayment } from "../../api/payments/inbound/watch-payment.ts";
 import type { Logger } from "../../api/ports/logger.ts";
 import type { Settings } from "../../api/settings.ts";
 import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
+import { sponsorSignerFromFile } from "../../api/treasury/sponsor/sponsor-signer-file.ts";
 import type { TreasuryContext, TreasuryServices } from "../../api/treasury/treasury-context.ts";
 import type { TreasurySettings } from "../../api/treasury/treasury-settings.ts";
 import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
@@ -70,6 +71,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
   const chain = newChain({ genesisTimeMs: clock.nowMs() });
   const random = strongRandom();
   const treasury = await writeKey(join(folder, "treasury.json"));
+  const sponsor = await writeKey(join(folder, "sponsor.json"));
   chain.faucet({ address: treasury.address, lamports: 10n * oneSol, microUsdc: 1n });
   const settings: Settings & TreasurySettings = {
     publicUrl: "http://127.0.0.1",
@@ -92,6 +94,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     refundDelaySeconds: 0,
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
+    sponsorAddress: sponsor.address,
     confirmedLimitMicroUsdc: 100_000_000n,
     anchors: true,
     limits: {
@@ -122,6 +125,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     db,
     chain: chainWith(),
     signer: await treasurySignerFromFile(join(folder, "treasury.json"), settings),
+    sponsor: await sponsorSignerFromFile(join(folder, "sponsor.json"), settings),
     // Money needs no market.
     cards: null,
     market: {} as Services["market"],

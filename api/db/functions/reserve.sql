@@ -2,7 +2,7 @@
 -- of the gang, hold, payment, event and the tasks that follow. All or nothing: any fault raises.
 -- A repeated request gets its answer whatever has become of the quote since, so the key is looked at first.
 -- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded,
--- VR004 quote_expired, VR005 session_unknown, VR006 account_frozen (DETAIL: why). A balance that is too low breaks the
+-- VR004 quote_expired, VR005 session_unknown, VR006 account_frozen (DETAIL: why), VR007 payment_used. A balance that is too low breaks the
 -- ledger's constraint accounts_not_negative.
 CREATE OR REPLACE FUNCTION reserve_cluster(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -147,6 +147,19 @@ BEGIN
      payment->>'hold_transfer_id', payment->>'recipient', payment->>'mint', payment->>'reference',
      payment->>'commitment', (payment->>'expires_at')::bigint, now_ms,
      CASE WHEN paid THEN now_ms END);
+
+  -- The claim of a payment that was sent along: one signed message buys one cluster.
+  IF request->'sponsored' IS NOT NULL THEN
+    INSERT INTO sponsored_transactions
+      (id, purpose, payment_id, transaction_base64, payer_signature, status, last_valid_block_height, created_at)
+    VALUES
+      (request->'sponsored'->>'id', 'x402', payment->>'id', request->'sponsored'->>'transaction_base64',
+       request->'sponsored'->>'payer_signature', 'requested',
+       (request->'sponsored'->>'last_valid_block_height')::bigint, now_ms)
+    ON CONFLICT (id) DO NOTHING;
+    IF NOT FOUND THEN RAISE EXCEPTION 'payment_used' USING ERRCODE = 'VR007'; END IF;
+    INSERT INTO tasks (kind, id, due_at) VALUES ('sponsor', request->'sponsored'->>'id', now_ms);
+  END IF;
 
   INSERT INTO events (cluster_id, sequence, id, type, data, created_at)
   VALUES (new_cluster_id, 1, request->>'event_id', 'cluster.reserved', request->'event_data', now_ms);

@@ -17,14 +17,19 @@ export interface Attribution {
  * choose: one transfer and one of our references.
  *
  * @param ours which of the transaction's keys are references of payments of ours
+ * @param known the reference of the payment that the transaction as a whole is known to be for
  */
-export function attributeTransfers(verified: VerifiedTransaction, ours: ReadonlySet<string>): Attribution {
+export function attributeTransfers(
+  verified: VerifiedTransaction,
+  ours: ReadonlySet<string>,
+  known: string | null = null,
+): Attribution {
   const named = new Set(verified.accountKeys.filter((key) => ours.has(key)));
   const [only] = named;
   const unambiguous = verified.transfers.length === 1 && named.size === 1 ? (only ?? null) : null;
   const transfers = verified.transfers.map((transfer) => ({
     ...transfer,
-    reference: transfer.referenceKeys.find((key) => ours.has(key)) ?? unambiguous,
+    reference: transfer.referenceKeys.find((key) => ours.has(key)) ?? known ?? unambiguous,
   }));
   const counted = new Set(transfers.map((transfer) => transfer.reference));
   const passedOver = new Set(

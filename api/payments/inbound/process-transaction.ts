@@ -1,9 +1,9 @@
 import { toMoney } from "@volley/schema/money";
 import type { PaymentNoticeCode } from "@volley/schema/resources/payment";
-import { inArray } from "drizzle-orm";
+import { and, eq, inArray } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
-import { payments } from "../../db/tables.ts";
+import { payments, sponsoredTransactions } from "../../db/tables.ts";
 import type { ChainTransaction } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { attributeTransfers } from "./attribute-transfers.ts";
@@ -34,6 +34,7 @@ export async function processTransaction(
   const { transfers, passedOver } = attributeTransfers(
     verified,
     new Set(named.flatMap((payment) => payment.reference ?? [])),
+    await sponsoredReference(ctx, transaction.signatures),
   );
   await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers, finality });
   for (const payment of named) {
@@ -58,6 +59,21 @@ async function namedPayments(ctx: Context, keys: readonly string[]): Promise<Pay
     .from(payments)
     .where(inArray(payments.reference, [...keys]));
   return found.sort((one, two) => (one.id < two.id ? -1 : 1));
+}
+
+/**
+ * The reference of the payment that an x402 client has signed this transaction for. Such a client knows nothing of
+ * references; its own signature was stored when the payment was claimed.
+ */
+async function sponsoredReference(ctx: Context, signatures: readonly string[]): Promise<string | null> {
+  const [found] = await ctx.db
+    .select({ reference: payments.reference })
+    .from(sponsoredTransactions)
+    .innerJoin(payments, eq(payments.id, sponsoredTransactions.paymentId))
+    .where(
+      and(inArray(sponsoredTransactions.payerSignature, [...signatures]), eq(sponsoredTransactions.purpose, "x402")),
+    );
+  return found?.reference ?? null;
 }
 
 /** Tells of a transaction that names the payment and brings it nothing, once. */

@@ -1,8 +1,8 @@
 /** The task of kind `payment`: finds what was paid with a reference, from the reservation until a day after expiry. */
-import { and, count, eq, inArray } from "drizzle-orm";
+import { and, count, eq, inArray, isNotNull } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
-import { inboundTransfers, paymentNotices, payments } from "../../db/tables.ts";
+import { inboundTransfers, paymentNotices, payments, sponsoredTransactions } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { resolve } from "../../ledger/resolve.ts";
 import { type SignatureInfo, TWO_NODES } from "../../ports/chain.ts";
@@ -32,7 +32,8 @@ export async function watchPayment(ctx: Context, id: string): Promise<TaskOutcom
   const payment = await readPayment(ctx, id);
   if (payment === null || payment.reference === null || payment.status === "settled") return "done";
   const treasury = await treasuryAccount(ctx.settings);
-  await scanReference(ctx, treasury, payment, payment.reference);
+  if (payment.rail === "x402") await readSponsored(ctx, treasury, id);
+  else await scanReference(ctx, treasury, payment, payment.reference);
   if (payment.commitment === "finalized" && (await hasOpenTransfers(ctx, id))) {
     await confirmFinality(ctx, treasury, id);
   }
@@ -65,6 +66,18 @@ async function scanReference(
   if (position === null) return;
   const scannedUntil = `${position.slot}:${position.signature}`;
   await ctx.db.update(payments).set({ scannedUntil }).where(eq(payments.id, payment.id));
+}
+
+/** An x402 payment is one transaction, and we know which one as soon as the sponsor has signed it. */
+async function readSponsored(ctx: Context, treasury: TreasuryAccount, paymentId: string): Promise<void> {
+  const known = await ctx.db
+    .select({ signature: sponsoredTransactions.signature })
+    .from(sponsoredTransactions)
+    .where(and(eq(sponsoredTransactions.paymentId, paymentId), isNotNull(sponsoredTransactions.signature)));
+  const entries = known.flatMap(({ signature }) =>
+    signature === null ? [] : [{ signature, slot: 0n, failed: false, blockTimeSeconds: null }],
+  );
+  await readNewTransactions(ctx, treasury, entries, READ_PER_STEP);
 }
 
 function readPosition(scannedUntil: string | null): { slot: bigint; signature: string } | undefined {

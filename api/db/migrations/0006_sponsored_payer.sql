@@ -1,0 +1,1 @@
+ALTER TABLE "sponsored_transactions" ADD COLUMN "payer_signature" text NOT NULL;
