@@ -26,6 +26,7 @@ import { receiveCardNotice } from "./payments/cards/receive-card-notice.ts";
 import { createTopup } from "./payments/create-topup.ts";
 import { getPayment } from "./payments/get-payment.ts";
 import { listPayments, paymentCursor } from "./payments/list-payments.ts";
+import { listPayouts, payoutCursor } from "./payments/payouts/list-payouts.ts";
 import { cancelRefund } from "./payments/refunds/cancel-refund.ts";
 import { createRefund } from "./payments/refunds/create-refund.ts";
 import { getRefund } from "./payments/refunds/get-refund.ts";
@@ -70,6 +71,7 @@ export const DOMAIN: Domain = {
     "refunds.get": getRefund,
     "refunds.list": listRefunds,
     "refunds.cancel": cancelRefund,
+    "payouts.list": listPayouts,
     "auth.challenge": createChallenge,
     "auth.session": createSession,
     "auth.end": endSession,
@@ -105,6 +107,7 @@ export const DOMAIN: Domain = {
     "unallocated.list": unallocatedCursor,
     "transfers.list": transferCursor,
     "refunds.list": refundCursor,
+    "payouts.list": payoutCursor,
     events: eventCursor,
   },
   receiveCardNotice,

@@ -64,6 +64,8 @@ const settingsSchema = z.object({
   REFUND_DELAY_SECONDS: whole(0, 31_536_000)
     .default(86_400)
     .describe("How long a refund to an address that nobody has proved waits, so that it can be cancelled."),
+  PAYOUT_MIN_USDC: usdc.default(10_000_000n).describe("Suppliers get their earnings once they have so much."),
+  PAYOUT_INTERVAL_SECONDS: whole(1, 31_536_000).default(86_400).describe("How often suppliers are paid."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   STRIPE_SECRET_KEY: z
     .string()
@@ -118,6 +120,8 @@ export interface Settings {
   readonly topupMinMicroUsdc: bigint;
   readonly topupMaxMicroUsdc: bigint;
   readonly refundDelaySeconds: number;
+  readonly payoutMinMicroUsdc: bigint;
+  readonly payoutIntervalSeconds: number;
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
   /** Null where nobody pays the fees of x402 payments. */
@@ -191,6 +195,8 @@ export function readSettings(environment: Environment): Settings {
     topupMinMicroUsdc: s.TOPUP_MIN_USDC,
     topupMaxMicroUsdc: s.TOPUP_MAX_USDC,
     refundDelaySeconds: s.REFUND_DELAY_SECONDS,
+    payoutMinMicroUsdc: s.PAYOUT_MIN_USDC,
+    payoutIntervalSeconds: s.PAYOUT_INTERVAL_SECONDS,
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     sponsorAddress: s.SPONSOR_ADDRESS ?? null,

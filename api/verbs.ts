@@ -71,7 +71,8 @@ export type ListOperationId =
   | "payments.list"
   | "unallocated.list"
   | "transfers.list"
-  | "refunds.list";
+  | "refunds.list"
+  | "payouts.list";
 type ItemOf<Id extends ListOperationId> = OutputOf<Operations[Id]>["data"][number];
 /** The cursor of one item, equal to `next_cursor` where the item ends a page. */
 export type Cursors = { readonly [Id in ListOperationId]: (item: ItemOf<Id>) => string } & {

@@ -67,6 +67,7 @@ export class Volley implements Omit<Resources, "clusters"> {
   readonly quotes: Resources["quotes"];
   readonly clusters: ClustersResource;
   readonly payments: PaymentsResource;
+  readonly payouts: Resources["payouts"];
   readonly refunds: Resources["refunds"];
   readonly receipts: Resources["receipts"];
   readonly auth: Resources["auth"];
@@ -94,6 +95,7 @@ export class Volley implements Omit<Resources, "clusters"> {
       ...resources.payments,
       settled: (id, settledOptions) => waitUntilSettled(this, id, settledOptions),
     };
+    this.payouts = resources.payouts;
     this.refunds = resources.refunds;
     this.receipts = resources.receipts;
     this.auth = resources.auth;

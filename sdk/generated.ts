@@ -427,6 +427,28 @@ export interface RefundPage {
   nextCursor: string | null;
 }
 
+export interface PayoutPage {
+  data: Payout[];
+  nextCursor: string | null;
+}
+
+export interface Payout {
+  id: string;
+  object: "payout";
+  supplierId: string;
+  amount: Money;
+  /** Solana address that receives the USDC. */
+  to: string;
+  /** `pending` until it is signed; `held` while something stands in its way, see `reason`. */
+  status: "pending" | "held" | "sent" | "finalized" | "cancelled" | (string & {});
+  /** Why it is held, in a sentence. */
+  reason: string | null;
+  /** Not sent earlier: an address that nobody has proved to own has to wait. */
+  notBefore: string;
+  signature: string | null;
+  createdAt: string;
+}
+
 export interface Challenge {
   object: "challenge";
   purpose: "sign_in" | "refund_address" | (string & {});
@@ -867,6 +889,13 @@ export interface RefundsListParams {
   cursor?: string | undefined;
 }
 
+export interface PayoutsListParams {
+  /** Default: 20. */
+  limit?: number | undefined;
+  /** next_cursor of the page before. */
+  cursor?: string | undefined;
+}
+
 export interface AuthChallengeParams {
   address: string;
   /** Default: "sign_in". */
@@ -1005,6 +1034,10 @@ export interface Resources {
     /** Takes back a refund that has not been signed yet. `DELETE /v1/refunds/{id}` */
     cancel(id: string, options?: RequestOptions): APIPromise<Refund>;
   };
+  payouts: {
+    /** Payouts to the suppliers whose payout wallet has signed in, newest first. `GET /v1/payouts` */
+    list(params?: PayoutsListParams, options?: RequestOptions): PagePromise<Payout>;
+  };
   auth: {
     /** A message for a wallet to sign: to sign in, or to prove an address for refunds. `POST /v1/auth/challenge` */
     challenge(params: AuthChallengeParams, options?: RequestOptions): APIPromise<Challenge>;
@@ -1077,6 +1110,7 @@ export type OperationId =
   | "refunds.get"
   | "refunds.list"
   | "refunds.cancel"
+  | "payouts.list"
   | "auth.challenge"
   | "auth.session"
   | "auth.end"
@@ -1127,6 +1161,7 @@ export const METHODS: Readonly<Record<OperationId, Method>> = {
   "refunds.get": {"method":"GET","path":"/v1/refunds/{id}","result":"one"},
   "refunds.list": {"method":"GET","path":"/v1/refunds","result":"page","hasParams":true},
   "refunds.cancel": {"method":"DELETE","path":"/v1/refunds/{id}","result":"one"},
+  "payouts.list": {"method":"GET","path":"/v1/payouts","result":"page","hasParams":true},
   "auth.challenge": {"method":"POST","path":"/v1/auth/challenge","result":"one","hasParams":true},
   "auth.session": {"method":"POST","path":"/v1/auth/session","result":"one","hasParams":true},
   "auth.end": {"method":"DELETE","path":"/v1/auth/session","result":"one"},

@@ -8,6 +8,7 @@ import { DOMAIN } from "../domain.ts";
 import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTaskLoop } from "../jobs/loop.ts";
 import { ensureAudits } from "../ledger/audit-continuously.ts";
+import { ensurePayouts } from "../payments/payouts/pay-suppliers.ts";
 
 /** Requests that still run when the server stops get this long; streams end at once. */
 const DRAIN_MS = 5_000;
@@ -60,6 +61,7 @@ export async function serve(given: Services, options: ServeOptions): Promise<Run
   await wake(db, "nodes", "all", now);
   await wake(db, "keys", "idempotency", now);
   await ensureAudits(db, now);
+  await ensurePayouts(db, now);
   await services.market.refresh(services);
 
   const app = newApp({ services: () => services, domain: DOMAIN, metrics: true, introspection: true, callerAddress });

@@ -16,6 +16,7 @@ import { TASK_HANDLERS } from "../jobs/handlers.ts";
 import { runTick } from "../jobs/tick.ts";
 import { ensureAudits } from "../ledger/audit-continuously.ts";
 import { newMarket } from "../market/market.ts";
+import { ensurePayouts } from "../payments/payouts/pay-suppliers.ts";
 import { stripeCards } from "../payments/stripe/stripe-cards.ts";
 import type { CardProcessor } from "../ports/card-processor.ts";
 import type { Chain } from "../ports/chain.ts";
@@ -123,6 +124,7 @@ export default {
       await wake(services.db, "nodes", "all", startedMs);
       await wake(services.db, "keys", "idempotency", startedMs);
       await ensureAudits(services.db, startedMs);
+      await ensurePayouts(services.db, startedMs);
       const options = { owner: "worker", handlers: TASK_HANDLERS, deadlineMs: SCHEDULED_MS };
       await runTick(services, options, new AbortController().signal);
     } finally {

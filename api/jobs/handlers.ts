@@ -4,6 +4,7 @@ import { auditContinuously } from "../ledger/audit-continuously.ts";
 import { reconcileCard } from "../payments/cards/reconcile-card.ts";
 import { sweepTreasury } from "../payments/inbound/sweep-treasury.ts";
 import { watchPayment } from "../payments/inbound/watch-payment.ts";
+import { paySuppliers } from "../payments/payouts/pay-suppliers.ts";
 import { issueReceipts } from "../receipts/issue-receipts.ts";
 import { sweepNodes } from "../supply/sweep-nodes.ts";
 import type { TaskHandlers } from "./engine.ts";
@@ -17,5 +18,6 @@ export const TASK_HANDLERS: TaskHandlers = {
   nodes: sweepNodes,
   audit: auditContinuously,
   receipts: issueReceipts,
+  payouts: paySuppliers,
   keys: purgeKeys,
 };

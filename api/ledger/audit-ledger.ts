@@ -72,7 +72,7 @@ const RULES = [
   [
     "I3 no limited account is below zero",
     sql`SELECT id || ': ' || (true_credits - true_debits - true_pending) FROM (${RECOUNTED}) AS r
-        WHERE (limited OR kind IN ('customer', 'escrow', 'refund', 'dispute')) AND true_credits - true_debits - true_pending < 0`,
+        WHERE (limited OR kind IN ('customer', 'escrow', 'refund', 'dispute', 'supplier')) AND true_credits - true_debits - true_pending < 0`,
   ],
   [
     "I5 every inbound transfer is in the ledger once, for whom it was meant",

@@ -17,6 +17,8 @@ export interface EnrolmentTokenInput {
   /** The supplier that the machine joins for; made if there is none of that name and class. */
   readonly supplierName: string;
   readonly supplierClass: SupplierClass;
+  /** Wallet that gets the supplier's earnings from now on; kept as it is when absent. */
+  readonly payoutAddress?: string | undefined;
   readonly lifetimeSeconds?: number;
 }
 
@@ -26,7 +28,7 @@ export function enrolmentTokenHash(token: string): string {
 
 /**
  * A token with which one machine joins, once. Only its hash is kept.
- * For Volley's own use: there is no public operation for it yet.
+ * For Volley's own use (`api/entry/enrolment-token.ts`): no operation of the API does it.
  */
 export async function issueEnrolmentToken(
   services: Needs,
@@ -46,17 +48,22 @@ export async function issueEnrolmentToken(
 async function findOrCreateSupplier(
   services: Needs,
   tx: Transaction,
-  { supplierName, supplierClass }: EnrolmentTokenInput,
+  { supplierName, supplierClass, payoutAddress }: EnrolmentTokenInput,
 ): Promise<Id<"supplier">> {
   const [found] = await tx
     .select({ id: suppliers.id })
     .from(suppliers)
     .where(and(eq(suppliers.name, supplierName), eq(suppliers.class, supplierClass)))
     .limit(1);
-  if (found !== undefined) return parseId("supplier", found.id);
+  if (found !== undefined) {
+    if (payoutAddress !== undefined) {
+      await tx.update(suppliers).set({ payoutAddress }).where(eq(suppliers.id, found.id));
+    }
+    return parseId("supplier", found.id);
+  }
   const id = newId(services, "supplier");
   await tx
     .insert(suppliers)
-    .values({ id, name: supplierName, class: supplierClass, createdAt: services.clock.nowMs() });
+    .values({ id, name: supplierName, class: supplierClass, payoutAddress, createdAt: services.clock.nowMs() });
   return id;
 }

@@ -28,6 +28,7 @@ export const OPERATIONS = {
   "refunds.get": payments.refundsGet,
   "refunds.list": payments.refundsList,
   "refunds.cancel": payments.refundsCancel,
+  "payouts.list": payments.payoutsList,
   "auth.challenge": accounts.authChallenge,
   "auth.session": accounts.authSession,
   "auth.end": accounts.authEnd,

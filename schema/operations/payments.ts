@@ -7,6 +7,7 @@ import {
   paymentRequestInfoSchema,
   paymentSchema,
   paymentTransactionSchema,
+  payoutSchema,
   refundSchema,
 } from "../resources/payment.ts";
 import { solanaAddress } from "./clusters.ts";
@@ -161,4 +162,18 @@ export const refundsCancel = defineOperation({
   scope: "holder",
   idempotency: "optional",
   rateLimit: "write",
+});
+
+export const payoutsList = defineOperation({
+  id: "payouts.list",
+  summary: "Payouts to the suppliers whose payout wallet has signed in, newest first",
+  method: "GET",
+  path: "/v1/payouts",
+  graphql: { kind: "query", field: "payouts" },
+  input: z.strictObject({ ...pageFields }),
+  output: pageOf(payoutSchema, "PayoutPage"),
+  errors: ["unauthenticated", "credential_invalid", "invalid_cursor"],
+  scope: "account",
+  idempotency: "none",
+  rateLimit: "read",
 });

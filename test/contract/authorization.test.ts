@@ -58,6 +58,7 @@ function inputOf(id: OperationId, objects: Objects): Input {
     "receipts.get": { id: objects.receipt },
     "receipts.list": {},
     "refunds.list": {},
+    "payouts.list": {},
     "refunds.cancel": { id: objects.refund },
     "auth.end": {},
     "account.get": {},

@@ -125,6 +125,7 @@ export function fakeApp(options: FakeOptions = {}): FakeApp {
         "receipts.list": ({ id }) => encodeCursor({ key: "", id }),
         "unallocated.list": ({ signature: id }) => encodeCursor({ key: "", id }),
         "payments.list": ({ id }) => encodeCursor({ key: "", id }),
+        "payouts.list": ({ id }) => encodeCursor({ key: "", id }),
         "refunds.list": ({ id }) => encodeCursor({ key: "", id }),
         "transfers.list": ({ id }) => encodeCursor({ key: "", id }),
         events: ({ id }) => encodeCursor({ key: "", id }),

@@ -92,6 +92,8 @@ export async function newMoneyWorld(connectionsMax = 10) {
     topupMinMicroUsdc: 1_000_000n,
     topupMaxMicroUsdc: 100_000_000_000n,
     refundDelaySeconds: 0,
+    payoutMinMicroUsdc: 10_000_000n,
+    payoutIntervalSeconds: 86_400,
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     sponsorAddress: sponsor.address,

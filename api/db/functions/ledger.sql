@@ -9,7 +9,7 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT account_kind IN ('chain', 'card', 'revenue',
 CREATE OR REPLACE FUNCTION ledger_open(account_id text, account_kind text, now_ms bigint) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO accounts (id, kind, limited, created_at)
-  VALUES (account_id, account_kind, account_kind IN ('customer', 'escrow', 'refund', 'dispute'), now_ms)
+  VALUES (account_id, account_kind, account_kind IN ('customer', 'escrow', 'refund', 'dispute', 'supplier'), now_ms)
   ON CONFLICT (id) DO NOTHING
 $$;
 
