@@ -3,6 +3,7 @@ import { type Id, type IdKind, makeId } from "@volley/schema/ids";
 import type { NodeChannel } from "@volley/schema/node-signature";
 import type { Database } from "./db/database.ts";
 import type { Market } from "./market/market.ts";
+import type { AddressScreening } from "./ports/address-screening.ts";
 import type { CardProcessor } from "./ports/card-processor.ts";
 import type { Chain } from "./ports/chain.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -18,6 +19,8 @@ export interface Services {
   readonly random: Random;
   readonly db: Database;
   readonly chain: Chain;
+  /** Null where nobody asks which addresses are on a list. */
+  readonly screening: AddressScreening | null;
   /** Null where cards are not taken. */
   readonly cards: CardProcessor | null;
   readonly market: Market;

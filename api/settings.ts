@@ -1,6 +1,7 @@
 /** Every setting in one validated object. An error names the variable and the fix. */
 import { parseUsdc } from "@volley/schema/money";
 import { z } from "zod";
+import type { SanctionsList } from "./adapters/local-screening.ts";
 
 export const usdc = z.string().transform((text, context) => {
   try {
@@ -28,6 +29,18 @@ export const chainPollMs = whole(50, 60_000).default(500);
 const receiptKey = z
   .string()
   .regex(/^(public:)?[A-Za-z0-9_-]{43}=?$/, "must be 32 random bytes in base64url, or public: and a public key");
+
+export const sanctionsList = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: "custom", message: "must be JSON" });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.strictObject({ date: z.iso.date(), addresses: z.array(address).max(100_000) }));
 
 const settingsSchema = z.object({
   PUBLIC_URL: z.url().default("http://127.0.0.1:8787").describe("Where clients reach the API."),
@@ -83,6 +96,7 @@ const settingsSchema = z.object({
   CARD_MAX_USDC: usdc
     .default(500_000_000n)
     .describe("The most that one account can have in card payments that are open or can't be spent yet."),
+  SANCTIONS_LIST: sanctionsList.optional().describe("Addresses that nobody may deal with, and the list's date."),
   CHAIN_POLL_MS: chainPollMs,
   RECEIPT_KEYS: z
     .string()
@@ -136,6 +150,8 @@ export interface Settings {
   readonly stripeApiUrl: string;
   readonly cardHoldSeconds: number;
   readonly cardMaxMicroUsdc: bigint;
+  /** Null: addresses are not screened. */
+  readonly sanctionsList: SanctionsList | null;
   readonly chainPollMs: number;
   readonly bodyBytesMax: number;
   readonly rateLimitPerMinute: number;
@@ -208,6 +224,7 @@ export function readSettings(environment: Environment): Settings {
     stripeApiUrl: s.STRIPE_API_URL,
     cardHoldSeconds: s.CARD_HOLD_SECONDS,
     cardMaxMicroUsdc: s.CARD_MAX_USDC,
+    sanctionsList: s.SANCTIONS_LIST ?? null,
     chainPollMs: s.CHAIN_POLL_MS,
     bodyBytesMax: s.BODY_BYTES_MAX,
     rateLimitPerMinute: s.RATE_LIMIT_PER_MINUTE,

@@ -68,6 +68,7 @@ export const ERRORS = {
   graphql_invalid: entry(400, "The GraphQL document is not valid here"),
   query_too_complex: entry(400, "The GraphQL document asks for too much at once"),
   internal: entry(500, "Something failed on our side", true),
+  address_refused: entry(403, "We can't deal with this address"),
   payment_used: entry(409, "The payment was used before"),
   unavailable: entry(503, "A part that this request needs is down", true),
 } as const satisfies Record<string, ErrorEntry>;

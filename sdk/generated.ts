@@ -57,6 +57,7 @@ export type ErrorCode =
   | "graphql_invalid"
   | "query_too_complex"
   | "internal"
+  | "address_refused"
   | "payment_used"
   | "unavailable";
 
@@ -292,7 +293,7 @@ export interface X402Payment {
 }
 
 export interface PaymentNotice {
-  code: "underpaid" | "overpaid" | "late" | "wrong_mint" | "failed_transaction" | "foreign_reference" | (string & {});
+  code: "underpaid" | "overpaid" | "late" | "wrong_mint" | "failed_transaction" | "sender_refused" | "foreign_reference" | (string & {});
   detail: string;
   signature: string | null;
 }

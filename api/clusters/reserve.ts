@@ -6,6 +6,7 @@ import { requireStorableText } from "../db/storable-text.ts";
 import { clusters, idempotencyKeys } from "../db/tables.ts";
 import { type IdempotencyRecord, idempotencyRecord } from "../idempotency/key.ts";
 import { requireWalletAddress } from "../identity/require-wallet-address.ts";
+import { requireAllowedAddress } from "../identity/screen-address.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
 import { verifyQuote } from "../market/quote-token.ts";
 import { awaitSettlement } from "../payments/x402/await-settlement.ts";
@@ -27,7 +28,7 @@ type Answer =
  * Claims the quoted machines, all or none, for as long as the payment may take. Everything happens in one round trip
  * to the database (`api/db/functions/reserve.sql`), where the constraints decide.
  * @throws {VolleyError} `quote_invalid`, `quote_expired`, `quote_used`, `capacity_gone`, `address_invalid`,
- * `holds_exceeded`, `invalid_field`, `idempotency_*`; by x402 also `payment_required`, `payment_invalid`,
+ * `holds_exceeded`, `invalid_field`, `address_refused`, `idempotency_*`; by x402 also `payment_required`, `payment_invalid`,
  * `payment_used`, `payment_failed`
  */
 export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Promise<OutputOf<Reserve>> {
@@ -35,7 +36,11 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   const record = idempotencyRecord(ctx, "clusters.reserve", payable);
   if (record === null) throw new TypeError("reserving requires an Idempotency-Key");
   requireStorableText(input);
-  if (input.refund_address !== undefined) requireWalletAddress(ctx.settings, input.refund_address);
+  if (input.refund_address !== undefined) {
+    requireWalletAddress(ctx.settings, input.refund_address);
+    const asked = { address: input.refund_address, subject: "refund_address", reference: record.key } as const;
+    await requireAllowedAddress(ctx, ctx.db, asked);
+  }
   requireRail(ctx, input);
   const quote = verifyQuote(input.quote_token, ctx.settings.quoteKeys);
 

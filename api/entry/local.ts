@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { startAgent } from "@volley/agent/agent";
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
+import { localScreening } from "../adapters/local-screening.ts";
 import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
@@ -108,6 +109,7 @@ async function openServices(
     db,
     chain: chain.chain,
     cards: stripeCards(settings),
+    screening: localScreening(settings.sanctionsList),
     market: newMarket(),
     suppliers: { agent: agentSupplier(), simulated: simulatedSupplier({ clock, random }) },
     settings,

@@ -1,6 +1,7 @@
 /** The API as a Node process in production: everything it needs comes from the environment. */
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
+import { localScreening } from "../adapters/local-screening.ts";
 import { prometheusMetrics } from "../adapters/prometheus-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: openChain(settings, { clock: systemClock, logger, metrics }),
     cards: stripeCards(settings),
+    screening: localScreening(settings.sanctionsList),
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,

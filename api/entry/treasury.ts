@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
+import { localScreening } from "../adapters/local-screening.ts";
 import { noMetrics } from "../adapters/no-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
@@ -53,6 +54,7 @@ async function main(): Promise<void> {
     random: strongRandom(),
     db: openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
     chain: openChain(configured, { clock, logger, metrics: noMetrics }),
+    screening: localScreening(configured.sanctionsList),
     signer,
     sponsor,
     settings: { ...configured, treasuryAddress: signer.address },

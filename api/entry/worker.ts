@@ -4,6 +4,7 @@
  */
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
+import { localScreening } from "../adapters/local-screening.ts";
 import { noMetrics } from "../adapters/no-metrics.ts";
 import { strongRandom } from "../adapters/strong-random.ts";
 import { systemClock } from "../adapters/system-clock.ts";
@@ -18,6 +19,7 @@ import { ensureAudits } from "../ledger/audit-continuously.ts";
 import { newMarket } from "../market/market.ts";
 import { ensurePayouts } from "../payments/payouts/pay-suppliers.ts";
 import { stripeCards } from "../payments/stripe/stripe-cards.ts";
+import type { AddressScreening } from "../ports/address-screening.ts";
 import type { CardProcessor } from "../ports/card-processor.ts";
 import type { Chain } from "../ports/chain.ts";
 import { readSettings, type Settings } from "../settings.ts";
@@ -33,6 +35,7 @@ interface Configured {
   readonly settings: Settings;
   readonly chain: Chain;
   readonly cards: CardProcessor | null;
+  readonly screening: AddressScreening | null;
 }
 
 interface ExecutionContext {
@@ -70,13 +73,14 @@ function configure(bindings: Bindings): Configured {
     settings,
     chain: openChain(settings, { clock, logger, metrics: noMetrics }),
     cards: stripeCards(settings),
+    screening: localScreening(settings.sanctionsList),
   };
   configuredByBindings.set(bindings, configured);
   return configured;
 }
 
 function openServices(bindings: Bindings): Services {
-  const { settings, chain, cards } = configure(bindings);
+  const { settings, chain, cards, screening } = configure(bindings);
   return {
     clock,
     random,
@@ -86,6 +90,7 @@ function openServices(bindings: Bindings): Services {
     }),
     chain,
     cards,
+    screening,
     market,
     suppliers: { agent: agentSupplier() },
     settings,

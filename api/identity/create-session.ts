@@ -3,6 +3,7 @@ import { type InputOf, type Operations, type OutputOf, toTimestamp } from "@voll
 import { eq } from "drizzle-orm";
 import { type Context, newId } from "../context.ts";
 import { customers, sessions } from "../db/tables.ts";
+import { requireAllowedAddress } from "./screen-address.ts";
 import { toAccountResource } from "./to-account-resource.ts";
 import { checkChallenge, useChallenge } from "./use-challenge.ts";
 
@@ -12,10 +13,11 @@ const TOKEN_BYTES = 32;
 
 /**
  * Signs in with a signed challenge; the account is made at the first time.
- * @throws {VolleyError} `challenge_invalid`, `signature_invalid`
+ * @throws {VolleyError} `challenge_invalid`, `signature_invalid`, `address_refused`
  */
 export async function createSession(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
   const wallet = await checkChallenge(ctx, "sign_in", input);
+  await requireAllowedAddress(ctx, ctx.db, { address: wallet, subject: "sign_in", reference: input.nonce });
   const nowMs = ctx.clock.nowMs();
   const token = `vly_ses_${Buffer.from(ctx.random.bytes(TOKEN_BYTES)).toString("base64url")}`;
   const tokenHash = createHash("sha256").update(token).digest("hex");

@@ -5,7 +5,7 @@ import type { TreasurySigner } from "../ports/treasury-signer.ts";
 import type { TreasurySettings } from "./treasury-settings.ts";
 
 export interface TreasuryServices
-  extends Pick<Services, "clock" | "random" | "db" | "chain" | "logger" | "metrics" | "hints"> {
+  extends Pick<Services, "clock" | "random" | "db" | "chain" | "screening" | "logger" | "metrics" | "hints"> {
   readonly settings: TreasurySettings;
   readonly signer: TreasurySigner;
   /** Null where nobody's fees are paid. */

@@ -1,12 +1,22 @@
 /** Settings of the treasury's process: it knows no key of the API, and the API none of its. */
 import { z } from "zod";
-import { address, chainPollMs, parseSettings, rpcUrls, type Settings, usdc, whole } from "../settings.ts";
+import {
+  address,
+  chainPollMs,
+  parseSettings,
+  rpcUrls,
+  type Settings,
+  sanctionsList,
+  usdc,
+  whole,
+} from "../settings.ts";
 
 const treasurySettingsSchema = z.object({
   SOLANA_RPC_URL: rpcUrls,
   USDC_MINT: address,
   TREASURY_KEYPAIR: z.string().min(1).describe("Key file, as solana-keygen writes it, that nobody else can read."),
   TREASURY_SPONSOR_KEYPAIR: z.string().min(1).optional().describe("Key file of the wallet that pays others' fees."),
+  SANCTIONS_LIST: sanctionsList.optional(),
   TREASURY_TRANSACTION_MAX_USDC: usdc.default(10_000_000_000n).describe("The most that one transaction may move."),
   TREASURY_DAY_MAX_USDC: usdc.default(50_000_000_000n).describe("The most that is signed away in a day (UTC)."),
   TREASURY_TRANSACTION_MAX_LAMPORTS: whole(0, 10_000_000_000)
@@ -28,7 +38,7 @@ export interface TreasuryLimits {
 }
 
 export interface TreasurySettings
-  extends Pick<Settings, "solanaRpcUrls" | "usdcMint" | "treasuryAddress" | "chainPollMs"> {
+  extends Pick<Settings, "solanaRpcUrls" | "usdcMint" | "treasuryAddress" | "chainPollMs" | "sanctionsList"> {
   readonly limits: TreasuryLimits;
   readonly anchors: boolean;
 }
@@ -51,6 +61,7 @@ export function readTreasuryConfiguration(
       solanaRpcUrls: s.SOLANA_RPC_URL,
       usdcMint: s.USDC_MINT,
       chainPollMs: s.CHAIN_POLL_MS,
+      sanctionsList: s.SANCTIONS_LIST ?? null,
       anchors: s.TREASURY_ANCHORS === "on",
       limits: {
         transactionMaxMicroUsdc: s.TREASURY_TRANSACTION_MAX_USDC,

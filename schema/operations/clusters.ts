@@ -81,6 +81,7 @@ export const clustersReserve = defineOperation({
     "payment_used",
     "insufficient_balance",
     "account_frozen",
+    "address_refused",
     "credential_invalid",
     "holds_exceeded",
     "idempotency_key_missing",

@@ -101,6 +101,7 @@ export const refundsCreate = defineOperation({
     "nothing_to_refund",
     "insufficient_balance",
     "account_frozen",
+    "address_refused",
     "address_invalid",
     "challenge_invalid",
     "signature_invalid",

@@ -18,6 +18,7 @@ export const PAYMENT_NOTICES = {
   late: "Money arrived after the payment had expired; it is credit.",
   wrong_mint: "The transaction moved another token than USDC; it is not counted.",
   failed_transaction: "The transaction failed on chain and moved nothing.",
+  sender_refused: "The money came from an address that we can't deal with; it is not counted.",
   foreign_reference: "The transfer carries another payment's reference and counts there alone.",
 } as const;
 export const paymentNoticeSchema = z

@@ -22,6 +22,7 @@ const services: Services = {
   db: openDatabase(process.env.DATABASE_URL ?? "", { connectionsMax: 16 }),
   chain: rpcChainAt(settings.solanaRpcUrls[0] ?? "", { clock: systemClock }),
   cards: null,
+  screening: null,
   market: newMarket(),
   suppliers: { agent: agentSupplier() },
   settings,

@@ -34,6 +34,7 @@ function startVolley(): void {
     db: openDatabase("postgres://127.0.0.1:1/none", { connectionsMax: 1 }),
     chain: rpcChainAt("http://127.0.0.1:1", { clock: systemClock }),
     cards: null,
+    screening: null,
     market: {
       isLoaded: () => true,
       network: () => Promise.resolve(index),

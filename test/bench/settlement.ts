@@ -61,6 +61,7 @@ export async function benchSettlement(): Promise<BenchRow[]> {
     db,
     chain: poolAt([rpcUrl, rpcUrl, rpcUrl], { clock, metrics: noMetrics }),
     cards: null,
+    screening: null,
     market: newMarket(),
     suppliers: {},
     settings: readSettings({

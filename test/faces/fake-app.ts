@@ -85,6 +85,7 @@ export function fakeServices(log: Record<string, unknown>[], environment: Record
     db: { execute: missing("the database") } as never,
     chain: { slot: missing("the chain") } as never,
     cards: null,
+    screening: null,
     market: { isLoaded: () => false } as never,
     suppliers: {},
     settings: readSettings({ ...TEST_ENVIRONMENT, ...environment }),

@@ -11,6 +11,7 @@ import { createKeyPairSignerFromPrivateKeyBytes, type KeyPairSigner } from "@sol
 import { startAgent } from "@volley/agent/agent";
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { jsonLogger } from "../../api/adapters/json-logger.ts";
+import { localScreening } from "../../api/adapters/local-screening.ts";
 import { prometheusMetrics } from "../../api/adapters/prometheus-metrics.ts";
 import { strongRandom } from "../../api/adapters/strong-random.ts";
 import { systemClock } from "../../api/adapters/system-clock.ts";
@@ -110,6 +111,7 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
     db: database.db,
     chain: rpcChainAt(chain.rpcUrl, { clock }),
     cards: stripeCards(settings),
+    screening: localScreening(settings.sanctionsList),
     market: newMarket(),
     suppliers: { agent: agentSupplier() },
     settings,

@@ -57,6 +57,7 @@ export function testServices(database: TestDatabase, parts: Partial<Services> = 
     db: database.db,
     chain: missing("chain"),
     cards: null,
+    screening: null,
     market: newMarket(),
     suppliers: {},
     settings: TEST_SETTINGS,

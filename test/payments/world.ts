@@ -105,6 +105,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
       transactionMaxLamports: 1_000_000n,
       dayMaxLamports: 1_000_000_000n,
     },
+    sanctionsList: null,
     receiptKeys: [Buffer.alloc(32, 7).toString("base64url")],
     auditIntervalSeconds: 60,
     stripeSecretKey: null,
@@ -130,6 +131,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     sponsor: await sponsorSignerFromFile(join(folder, "sponsor.json"), settings),
     // Money needs no market.
     cards: null,
+    screening: null,
     market: {} as Services["market"],
     suppliers: {},
     settings,

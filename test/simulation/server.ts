@@ -120,6 +120,7 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     db: outside.database.openFor(process, outside.faults),
     chain: outside.chain.openFor(process, outside.faults),
     cards: null,
+    screening: null,
     market: newMarket(),
     suppliers: { simulated: supplierFor(process, outside), agent: agentSupplier() },
     settings: outside.settings,

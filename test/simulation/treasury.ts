@@ -16,6 +16,7 @@ export async function runTreasury(process: SimulatedProcess, outside: Outside): 
     db: outside.database.openFor(process, outside.faults),
     chain: outside.chain.openFor(process, outside.faults),
     signer: signerFor(process, outside),
+    screening: null,
     sponsor: null,
     settings: outside.treasurySettings,
     logger: loggerFor(process, outside.onLog),

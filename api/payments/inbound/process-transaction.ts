@@ -4,9 +4,10 @@ import { and, eq, inArray } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import { payments, sponsoredTransactions } from "../../db/tables.ts";
+import { isAddressAllowed } from "../../identity/screen-address.ts";
 import type { ChainTransaction } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
-import { attributeTransfers } from "./attribute-transfers.ts";
+import { type AttributedTransfer, attributeTransfers } from "./attribute-transfers.ts";
 import { addNotice } from "./notices.ts";
 import { appendPaymentEvent } from "./payment-event.ts";
 import { recordInbound } from "./record-inbound.ts";
@@ -31,11 +32,13 @@ export async function processTransaction(
     return;
   }
   const { signature, slot, blockTimeSeconds } = verified;
-  const { transfers, passedOver } = attributeTransfers(
+  const { transfers: attributed, passedOver } = attributeTransfers(
     verified,
     new Set(named.flatMap((payment) => payment.reference ?? [])),
     await sponsoredReference(ctx, transaction.signatures),
   );
+  const transfers: AttributedTransfer[] = [];
+  for (const transfer of attributed) transfers.push(await screened(ctx, transfer, signature, named));
   await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers, finality });
   for (const payment of named) {
     if (payment.reference !== null && passedOver.includes(payment.reference)) {
@@ -48,6 +51,26 @@ export async function processTransaction(
   }
 }
 
+/**
+ * Money from an address that we may not deal with is recorded like any other and counts for nothing: it stays
+ * unallocated, where only a decision of ours can move it.
+ */
+async function screened(
+  ctx: Context,
+  transfer: AttributedTransfer,
+  signature: string,
+  named: readonly PaymentRow[],
+): Promise<AttributedTransfer> {
+  const { sourceOwner: address, index, reference } = transfer;
+  if (address === null) return transfer;
+  const asked = { address, subject: "inbound", reference: `${signature}:${index}` } as const;
+  if (await isAddressAllowed(ctx, ctx.db, asked)) return transfer;
+  const payment = named.find((one) => one.reference === reference);
+  if (payment !== undefined) await reject(ctx, payment, "sender_refused", signature, SENDER_DETAIL);
+  return { ...transfer, reference: null };
+}
+
+const SENDER_DETAIL = "The money came from an address that we can't deal with, so it is not counted.";
 export const FAILED_DETAIL = "The transaction failed on chain, so no money moved. Pay again.";
 const FOREIGN_DETAIL =
   "The transfer names the reference of another payment first and counts there. Send one transfer for each payment.";

@@ -7,6 +7,7 @@ import type { Transaction } from "../../db/database.ts";
 import { customers, payments } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../../identity/open-account.ts";
+import { requireAllowedAddress } from "../../identity/screen-address.ts";
 import { checkChallenge, useChallenge } from "../../identity/use-challenge.ts";
 import { customerAccount } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
@@ -25,7 +26,7 @@ type Input = InputOf<Create>;
  * Sends the cluster's credit, or money of the account's balance, to an address. One that its owner has proved, or that
  * was set before there was money, gets it at once; any other after a delay, in which the refund can be cancelled.
  * @throws {VolleyError} `unauthenticated`, `credential_invalid`, `not_found`, `invalid_field`, `address_invalid`,
- * `nothing_to_refund`, `insufficient_balance`, `account_frozen`, `challenge_invalid`, `signature_invalid`,
+ * `nothing_to_refund`, `insufficient_balance`, `account_frozen`, `address_refused`, `challenge_invalid`, `signature_invalid`,
  * `idempotency_*`
  */
 export async function createRefund(ctx: Context, input: Input): Promise<OutputOf<Create>> {
@@ -33,6 +34,8 @@ export async function createRefund(ctx: Context, input: Input): Promise<OutputOf
   if (clusterId !== undefined && amount !== undefined) throw partOfCredit();
   const source = clusterId === undefined ? await openAccount(ctx) : await openCluster(ctx, clusterId);
   await checkRefundAddress(ctx, input.to);
+  const screened = { address: input.to, subject: "refund_address", reference: ctx.idempotencyKey ?? "" } as const;
+  await requireAllowedAddress(ctx, ctx.db, screened);
   const answer = await runIdempotent(ctx, { operation: "refunds.create", input }, async (tx) =>
     toRefundResource(
       clusterId === undefined

@@ -4,6 +4,7 @@ import type { Context } from "../../context.ts";
 import { inboundTransfers } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../../identity/open-account.ts";
+import { requireAllowedAddress } from "../../identity/screen-address.ts";
 import { customerAccount, openAccount as openLedgerAccount, UNALLOCATED_ACCOUNT } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
 import { inboundReference } from "../inbound/inbound-reference.ts";
@@ -20,6 +21,9 @@ type Claim = Operations["unallocated.claim"];
  */
 export async function claimUnallocated(ctx: Context, input: InputOf<Claim>): Promise<OutputOf<Claim>> {
   const { id: customerId, wallet } = await openAccount(ctx);
+  // The list may be newer than the sign-in.
+  const screened = { address: wallet, subject: "claim", reference: `${input.signature}:${input.index}` } as const;
+  await requireAllowedAddress(ctx, ctx.db, screened);
   return await runIdempotent(ctx, { operation: "unallocated.claim", input }, async (tx) => {
     await requireUnfrozen(tx, customerId);
     const isIt = and(

@@ -1,6 +1,7 @@
 import { VolleyError } from "@volley/schema/errors";
 import type { Context } from "../../context.ts";
 import { canonicalJson } from "../../idempotency/key.ts";
+import { requireAllowedAddress } from "../../identity/screen-address.ts";
 import { ChainError } from "../../ports/chain.ts";
 import { treasuryAccount } from "../inbound/treasury-account.ts";
 import { type CheckedTransaction, checkTransaction, TransactionRefusal } from "./check-transaction.ts";
@@ -48,6 +49,7 @@ export async function readPayment(
     throw invalid("`accepted` is not what this request asks for: the payment was made for another one.");
   }
   const checked = await check(ctx, transactionBase64, requirements, request.amountMicroUsdc, invalid);
+  await requireAllowedAddress(ctx, ctx.db, { address: checked.payer, subject: "x402", reference: checked.id });
   const lastValidBlockHeight = await askChain(async () => {
     if (!(await ctx.chain.isBlockhashValid(checked.blockhash)))
       throw invalid("The transaction's blockhash has expired.");

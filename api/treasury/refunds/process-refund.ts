@@ -12,6 +12,7 @@ import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
 import type { Transaction } from "../../db/database.ts";
 import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../../db/tables.ts";
 import { appendEvent } from "../../events/append.ts";
+import { isAddressAllowed } from "../../identity/screen-address.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
 import { outboundBlocked } from "../../ledger/outbound-blocked.ts";
@@ -63,6 +64,10 @@ async function obstacleOf(ctx: TreasuryContext, refund: RefundRow): Promise<Obst
   if (blocked !== null) return { reason: blocked, raisesAlarm: false };
   const frozen = await frozenReason(ctx.db, refund);
   if (frozen !== null) return { reason: frozen, raisesAlarm: false };
+  const screened = { address: refund.toAddress, subject: refund.kind, reference: refund.id };
+  if (!(await isAddressAllowed(ctx, ctx.db, screened))) {
+    return { reason: `The address is on the sanctions list of ${ctx.screening?.listDate}.`, raisesAlarm: true };
+  }
   const unable = await unableToReceive(ctx, refund);
   if (unable === null) return null;
   // Bytes that are dead have gone out, so its holder may have been told that it was sent: it waits for the address.
