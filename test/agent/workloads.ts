@@ -79,9 +79,9 @@ export async function collect(events: AsyncIterable<ExecEvent>): Promise<ExecRes
   return { ...text, exitCode };
 }
 
-/** Waits until `condition` holds; fails with `what` when it does not within twenty seconds. */
+/** Waits until `condition` holds; fails with `what` when it does not within 45 seconds. */
 export async function eventually(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-  const deadlineMs = performance.now() + 20_000;
+  const deadlineMs = performance.now() + 45_000;
   while (!(await condition())) {
     if (performance.now() > deadlineMs) {
       throw new Error(`this did not happen in time: ${what}`);

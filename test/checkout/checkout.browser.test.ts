@@ -193,7 +193,8 @@ describe.skipIf(!hasBrowser)("the checkout page", () => {
         }
       };`);
     await page.goto(cluster.data.payment.checkoutUrl ?? "");
-    await page.waitForFunction("window.kept.length > 0");
+    // The page forbids evaluating text, which waiting within it would do.
+    await expect.poll(() => page.evaluate("window.kept.length > 0"), { timeout: 20_000 }).toBe(true);
     expect(await page.evaluate("window.kept")).toEqual([true]);
     await cluster.teardown();
     await state(page, "expired");

@@ -22,5 +22,6 @@ export const FLOWS: Readonly<Record<string, Character>> = {
     refundTo: "creditThenRefund",
   },
   "tear down while the gang starts": { ...PLAIN, using: "tearsDownWhileStarting" },
+  "top up, reserve from the balance, tear down, take the rest out": { ...PLAIN, nodes: 1, paying: "fromBalance" },
   "pay too late, then ask for the credit": { ...PLAIN, nodes: 1, paying: "late", refundTo: "creditThenRefund" },
 };

@@ -39,9 +39,9 @@ const RULES: Readonly<Record<string, string>> = {
         ) ELSE credits_posted - debits_posted END AS balance
       FROM accounts) AS balances
     HAVING sum(balance) <> 0`,
-  "no customer, escrow or refund account is below zero": `
+  "no customer, escrow, refund or supplier account is below zero": `
     SELECT id FROM accounts
-    WHERE kind IN ('customer', 'escrow', 'refund') AND (NOT limited OR credits_posted - debits_posted - debits_pending < 0)`,
+    WHERE kind IN ('customer', 'escrow', 'refund', 'supplier') AND (NOT limited OR credits_posted - debits_posted - debits_pending < 0)`,
   "a hold is resolved within its amount and accounts": `
     SELECT part.id FROM transfers AS part JOIN transfers AS hold ON hold.id = part.pending_id
     WHERE hold.kind <> 'pending' OR part.amount_micro_usdc > hold.amount_micro_usdc
@@ -74,7 +74,7 @@ const RULES: Readonly<Record<string, string>> = {
       bill IS NULL OR metered_until IS NULL OR
       EXISTS (SELECT 1 FROM leases WHERE cluster_id = clusters.id AND desired = 'running') OR
       EXISTS (SELECT 1 FROM transfers AS hold WHERE hold.kind = 'pending'
-        AND hold.debit_account = 'customer:' || clusters.id AND NOT EXISTS (
+        AND hold.credit_account = 'escrow:' || clusters.id AND NOT EXISTS (
           SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void'))))`,
   "a stopped cluster has given every machine back, or its machines have ended by themselves": `
     SELECT clusters.id FROM clusters JOIN leases ON leases.cluster_id = clusters.id
@@ -84,9 +84,9 @@ const RULES: Readonly<Record<string, string>> = {
     SELECT payments.id || ' says ' || received_micro_usdc FROM payments
     LEFT JOIN (SELECT payment_id, sum(amount_micro_usdc) AS arrived FROM inbound_transfers
                WHERE finality <> 'dropped' GROUP BY payment_id) AS inbound ON inbound.payment_id = payments.id
-    WHERE received_micro_usdc <> coalesce(arrived, 0)`,
+    WHERE rail <> 'balance' AND received_micro_usdc <> coalesce(arrived, 0)`,
   "a settled payment's hold was funded": `
-    SELECT id FROM payments WHERE status = 'settled' AND NOT EXISTS (
+    SELECT id FROM payments WHERE status = 'settled' AND purpose <> 'topup' AND NOT EXISTS (
       SELECT 1 FROM transfers WHERE pending_id = hold_transfer_id AND kind = 'fund')`,
   "a paid cluster was paid in full": `
     SELECT id FROM clusters WHERE status IN ('provisioning', 'running') AND NOT EXISTS (

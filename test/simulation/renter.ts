@@ -1,7 +1,8 @@
 /** One renter and one rental, from quote to the last refund, with a temper drawn from the seed. */
 
 import { isDeepStrictEqual } from "node:util";
-import { parseUsdc } from "@volley/schema/money";
+import { formatUsdc, parseUsdc } from "@volley/schema/money";
+import type { Balance, Challenge, Session } from "@volley/schema/resources/account";
 import type { Cluster, ClusterExtension } from "@volley/schema/resources/cluster";
 import type { Quote } from "@volley/schema/resources/market";
 import type { Payment, Refund } from "@volley/schema/resources/payment";
@@ -15,6 +16,7 @@ import type { World } from "./world.ts";
 const PURSE_MICRO_USDC = 1_000_000_000n;
 const DOUBLE_CLICKS = 50;
 const CLAIM_TRIES = 3;
+const SIGN_IN_TRIES = 5;
 
 export const PAYING = {
   exact: 10,
@@ -32,8 +34,12 @@ export const PAYING = {
   onFork: 1,
   onForkThenExact: 1,
   never: 1,
+  fromBalance: 6,
 } as const;
 export type Paying = keyof typeof PAYING;
+
+/** How a renter with an account fills its balance before it rents. */
+const TOPPING_UP = ["exact", "over", "inTwoParts", "late"] as const;
 
 export const USING = {
   tearsDownEarly: 6,
@@ -94,6 +100,8 @@ export class Renter {
   readonly #client: Client;
   readonly #otherWallet: Wallet;
   #keys = 0;
+  /** Of the account that has signed in. */
+  #session: string | null = null;
 
   constructor(name: string, world: World, character: Character) {
     const treasury = world.settings.treasuryAddress;
@@ -121,6 +129,10 @@ export class Renter {
     this.#world.timeline.note(`${this.name} is done: ${this.outcome}`);
   }
 
+  get hasAccount(): boolean {
+    return this.character.paying === "fromBalance";
+  }
+
   get paidOnFork(): boolean {
     return this.character.paying === "onFork" || this.character.paying === "onForkThenExact";
   }
@@ -136,8 +148,12 @@ export class Renter {
   }
 
   async #rent(): Promise<string> {
-    await this.#reserve();
     const { paying, using } = this.character;
+    if (this.hasAccount) {
+      const problem = await this.#fillBalance();
+      if (problem !== null) return problem;
+    }
+    await this.#reserve();
     if (using === "tearsDownAtOnce" && this.#random.chance(0.5)) return await this.#tearDown();
     await this.#pay(paying);
     if (using === "tearsDownWhileStarting") {
@@ -149,37 +165,102 @@ export class Renter {
     return await this.#use(using);
   }
 
-  async #reserve(): Promise<void> {
-    const { gpu, nodes, gpusPerNode, durationSeconds, refundTo, doubleClicks } = this.character;
-    const quote = await this.#client.send<Quote>({
+  async #quote(): Promise<Quote> {
+    const { gpu, nodes, gpusPerNode, durationSeconds } = this.character;
+    return await this.#client.send<Quote>({
       method: "POST",
       path: "/v1/quotes",
       body: { gpu, nodes, gpus_per_node: gpusPerNode, duration_seconds: durationSeconds },
     });
+  }
+
+  async #signIn(): Promise<string> {
+    for (let tried = 1; ; tried++) {
+      const challenge = await this.#client.send<Challenge>({
+        method: "POST",
+        path: "/v1/auth/challenge",
+        body: { address: this.wallet.address, purpose: "sign_in" },
+      });
+      const signature = this.wallet.signMessage(challenge.message);
+      try {
+        const body = { nonce: challenge.nonce, signature };
+        return (await this.#client.send<Session>({ method: "POST", path: "/v1/auth/session", body })).token;
+      } catch (error) {
+        // An answer was lost: the challenge is used, and nobody has its session.
+        if (!(error instanceof ApiProblem) || error.problem.code !== "challenge_invalid" || tried === SIGN_IN_TRIES) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  /** Signs in and pays twice the price into the balance. @returns why that came to nothing */
+  async #fillBalance(): Promise<string | null> {
+    this.#session = await this.#signIn();
+    const due = 2n * parseUsdc((await this.#quote()).total.amount);
+    const topup = await this.#client.send<Payment>({
+      method: "POST",
+      path: "/v1/account/topups",
+      secret: this.#session,
+      idempotencyKey: this.#newKey(),
+      body: { amount: formatUsdc(due) },
+    });
+    const { reference } = solanaPayOf(topup);
+    const how = this.#random.pick(TOPPING_UP);
+    await this.#sleepSeconds(0, 10);
+    if (how === "late") await this.#sleepSeconds(120, 300);
+    const first = how === "inTwoParts" ? due / 3n : due;
+    this.#send(how === "over" ? first + 1_000n : first, reference);
+    if (how === "inTwoParts") {
+      await this.#sleepSeconds(0, 30);
+      this.#send(due - first, reference);
+    }
+    for (let waits = 0; waits < 200; waits++) {
+      const balance = await this.#client.send<Balance>({
+        method: "GET",
+        path: "/v1/account/balance",
+        secret: this.#session,
+      });
+      if (parseUsdc(balance.available.amount) >= due) return null;
+      await this.#sleepSeconds(5, 20);
+    }
+    this.#fail("what is paid into a balance comes to be in it", reference);
+    return "the top-up never came";
+  }
+
+  async #reserve(): Promise<void> {
+    const { refundTo, doubleClicks } = this.character;
+    const quote = await this.#quote();
     this.quotedMicroUsdc = parseUsdc(quote.total.amount);
-    const gives = refundTo === "wallet" || refundTo === "otherWallet";
+    const gives = !this.hasAccount && (refundTo === "wallet" || refundTo === "otherWallet");
     const request = {
       method: "POST" as const,
       path: "/v1/clusters",
       idempotencyKey: this.#newKey(),
-      body: { quote_token: quote.token, ...(gives ? { refund_address: this.refundAddress } : {}) },
+      ...(this.#session === null ? {} : { secret: this.#session }),
+      body: {
+        quote_token: quote.token,
+        ...(gives ? { refund_address: this.refundAddress } : {}),
+        ...(this.hasAccount ? { payment: { rail: "balance" } } : {}),
+      },
     };
     const clicks = doubleClicks ? DOUBLE_CLICKS : 1;
     const answers = await this.#all(clicks, () => this.#client.send<Cluster>(request));
     const [cluster] = answers;
     if (cluster === undefined) throw new GaveUp("reserve");
     for (const other of answers) this.#expectSame("reserve", cluster, other);
-    if (cluster.secret === null) return this.#fail("an anonymous reservation answers with its secret", cluster.id);
+    const secret = this.#session ?? cluster.secret;
+    if (secret === null) return this.#fail("an anonymous reservation answers with its secret", cluster.id);
     if (cluster.total.amount !== quote.total.amount) {
       this.#fail("a reservation costs exactly what was quoted", `${cluster.id}: ${cluster.total.amount}`);
     }
     this.cluster = cluster;
-    this.secret = cluster.secret;
+    this.secret = secret;
   }
 
   async #pay(paying: Paying): Promise<void> {
     const payment = this.cluster?.payment;
-    if (payment === undefined || paying === "never") return;
+    if (payment === undefined || paying === "never" || paying === "fromBalance") return;
     const due = parseUsdc(payment.amount.amount);
     const { reference } = solanaPayOf(payment);
     const some = (): bigint => 1n + BigInt(Math.floor(this.#random.fraction() * Number(due - 1n)));
@@ -283,7 +364,7 @@ export class Renter {
         body: { duration_seconds: this.#random.whole(60, 120) },
       });
       const payment: Payment | null = extension.payment;
-      if (payment === null || !pays) return;
+      if (payment === null || !pays || this.hasAccount) return;
       await this.#sleepSeconds(0, 10);
       this.#send(parseUsdc(payment.missing.amount), solanaPayOf(payment).reference);
     } catch (error) {
@@ -312,7 +393,7 @@ export class Renter {
   async #settle(): Promise<string> {
     const ended = await this.#waitFor((now) => ["stopped", "expired", "failed"].includes(now.status));
     if (ended === null) return "gave up waiting";
-    if (this.character.refundTo === "creditThenRefund") await this.#claimCredit();
+    if (this.character.refundTo === "creditThenRefund" || this.hasAccount) await this.#claimCredit();
     return ended.status_reason === null ? ended.status : `${ended.status}: ${ended.status_reason}`;
   }
 
@@ -328,7 +409,7 @@ export class Renter {
           secret: this.#secret,
           // Different keys on purpose: clicks in different windows.
           idempotencyKey: this.#newKey(),
-          body: { cluster_id: this.#id, to: this.refundAddress },
+          body: this.hasAccount ? { to: this.refundAddress } : { cluster_id: this.#id, to: this.refundAddress },
         }),
       );
       if (answers.length > 0) return;

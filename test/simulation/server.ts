@@ -7,6 +7,7 @@ import { DOMAIN } from "../../api/domain.ts";
 import { TASK_HANDLERS } from "../../api/jobs/handlers.ts";
 import { runTaskLoop } from "../../api/jobs/loop.ts";
 import { newMarket } from "../../api/market/market.ts";
+import { ensurePayouts } from "../../api/payments/payouts/pay-suppliers.ts";
 import type { Logger } from "../../api/ports/logger.ts";
 import type { Metrics } from "../../api/ports/metrics.ts";
 import type { Supplier } from "../../api/ports/supplier.ts";
@@ -74,6 +75,7 @@ export class Server {
     const nowMs = services.clock.nowMs();
     await wake(services.db, "treasury", "usdc", nowMs);
     await wake(services.db, "nodes", "all", nowMs);
+    await ensurePayouts(services.db, nowMs);
     await services.market.refresh(services);
     this.#isListening = true;
     const never = new AbortController().signal;

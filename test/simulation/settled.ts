@@ -22,7 +22,7 @@ const UNFINISHED = `
   UNION ALL SELECT 'hold ' || id || ' is open' FROM transfers AS hold WHERE kind = 'pending' AND NOT EXISTS (
     SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void'))
   UNION ALL SELECT 'account ' || id || ' is not empty' FROM accounts
-    WHERE kind IN ('escrow', 'refund') AND credits_posted <> debits_posted
+    WHERE kind IN ('escrow', 'refund', 'supplier') AND credits_posted <> debits_posted
   UNION ALL SELECT 'machine ' || id || ' has ' || gpus_free || ' of ' || gpus_total FROM nodes WHERE gpus_free <> gpus_total`;
 
 export async function unfinished(world: World): Promise<string[]> {
@@ -92,7 +92,7 @@ async function checkInbound(world: World, moved: readonly Movement[]): Promise<v
       world.fail("every transfer into the treasury is recorded once", `${signature}: ${microUsdc}`);
     }
   }
-  const sent = world.renters.flatMap((renter) => renter.sent);
+  const sent = [world.float, ...world.renters.flatMap((renter) => renter.sent)];
   if (rows.length !== sent.length) {
     world.fail("nothing is recorded that was not sent", `${rows.length} rows, ${sent.length} transfers`);
   }
@@ -124,7 +124,7 @@ async function checkOutbound(world: World, moved: readonly Movement[]): Promise<
 
 async function checkTotals(world: World, moved: readonly Movement[]): Promise<void> {
   const [sums] = await world.database.direct<
-    { chain: string; earned: string; lost: string; charged: string; refunding: string }[]
+    { chain: string; earned: string; lost: string; charged: string; paid_out: string; refunding: string }[]
   >`
     WITH balances AS (
       SELECT accounts.kind, sum(CASE WHEN credit_account = accounts.id THEN amount_micro_usdc
@@ -137,14 +137,18 @@ async function checkTotals(world: World, moved: readonly Movement[]): Promise<vo
       coalesce((SELECT sum(amount_micro_usdc) FROM transfers
                 WHERE reason = 'inbound_dropped' AND debit_account LIKE 'loss:%'), 0)::text AS lost,
       coalesce((SELECT sum(((bill->'charged'->>'amount')::numeric * 1000000)::bigint) FROM clusters), 0)::text AS charged,
+      coalesce((SELECT sum(amount_micro_usdc) FROM refunds WHERE kind = 'payout' AND status = 'finalized'), 0)::text
+        AS paid_out,
       coalesce((SELECT balance FROM balances WHERE kind = 'refund'), 0)::text AS refunding`;
   const onChain = moved.reduce((sum, { microUsdc }) => sum + microUsdc, 0n);
   if (BigInt(sums?.chain ?? 0) !== onChain) {
     world.fail("the chain holds what the ledger says", `chain ${onChain}, ledger ${sums?.chain}`);
   }
   const [earned, lost, charged] = [sums?.earned, sums?.lost, sums?.charged].map((text) => BigInt(text ?? 0));
-  if (earned !== charged) {
-    world.fail("what is charged is earned", `charged ${charged}, earned ${earned}, lost ${lost}`);
+  const paidOut = BigInt(sums?.paid_out ?? 0);
+  if ((earned ?? 0n) + paidOut !== charged) {
+    const detail = `charged ${charged}, earned ${earned} and ${paidOut} paid out, lost ${lost}`;
+    world.fail("what is charged is earned", detail);
   }
   if (sums?.refunding !== "0") world.fail("nothing is on its way at rest", `${sums?.refunding}`);
 }
@@ -163,7 +167,7 @@ async function checkRental(world: World, renter: Renter, cluster: Cluster, moved
     .filter(({ microUsdc, to }) => microUsdc < 0n && to.includes(refundAccount))
     .reduce((sum, { microUsdc }) => sum - microUsdc, 0n);
   const charged = parseUsdc(bill.charged.amount);
-  const credit = parseUsdc(cluster.credit.amount);
+  const credit = parseUsdc(cluster.credit.amount) + (await balanceOfOwner(world, cluster.id));
   const lost = await lostToForks(world, cluster.id);
   if (paid + lost !== charged + refunded + credit || (lost > 0n && !renter.paidOnFork)) {
     world.fail(
@@ -171,7 +175,7 @@ async function checkRental(world: World, renter: Renter, cluster: Cluster, moved
       `${cluster.id}: ${paid} + ${lost} ≠ ${charged} + ${refunded} + ${credit} (${JSON.stringify(renter.character)})`,
     );
   }
-  if (renter.character.refundTo === "wallet" && credit !== 0n && cluster.status !== "expired") {
+  if (renter.character.refundTo === "wallet" && !renter.hasAccount && credit !== 0n && cluster.status !== "expired") {
     await checkLeftCredit(world, cluster, credit);
   }
   await checkMeter(world, cluster, charged);
@@ -179,8 +183,17 @@ async function checkRental(world: World, renter: Renter, cluster: Cluster, moved
 
 async function referencesOf(world: World, clusterId: string): Promise<Set<string>> {
   const rows = await world.database.direct<{ reference: string }[]>`
-    SELECT reference FROM payments WHERE cluster_id = ${clusterId}`;
+    SELECT reference FROM payments WHERE reference IS NOT NULL AND (cluster_id = ${clusterId}
+      OR customer_id = (SELECT customer_id FROM clusters WHERE id = ${clusterId}))`;
   return new Set(rows.map((row) => row.reference));
+}
+
+/** What the account that the cluster belongs to has in its balance; each renter here has one cluster. */
+async function balanceOfOwner(world: World, clusterId: string): Promise<bigint> {
+  const [found] = await world.database.direct<{ balance: string }[]>`
+    SELECT (credits_posted - debits_posted)::text AS balance FROM accounts
+    JOIN clusters ON accounts.id = 'customer:' || clusters.customer_id WHERE clusters.id = ${clusterId}`;
+  return BigInt(found?.balance ?? 0);
 }
 
 /** What was used before a payment that had been seen vanished with its fork: the platform's loss. */

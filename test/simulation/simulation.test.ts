@@ -107,7 +107,7 @@ describe("the simulation sees", () => {
     const broken = await rulesBrokenBy(async ({ database }) => {
       const changed = await database.direct`
         UPDATE transfers SET amount_micro_usdc = amount_micro_usdc + 1 WHERE id IN (
-          SELECT id FROM transfers WHERE kind = 'posted' LIMIT 1) RETURNING id`;
+          SELECT id FROM transfers WHERE kind = 'posted' AND debit_account LIKE 'escrow:%' LIMIT 1) RETURNING id`;
       return changed.length > 0;
     });
     expect(broken).toContain("every account's balance is the sum of its transfers");

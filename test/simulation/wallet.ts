@@ -8,6 +8,7 @@ import {
   compileTransaction,
   createNoopSigner,
   createTransactionMessage,
+  getBase58Decoder,
   getTransactionEncoder,
   type Instruction,
   pipe,
@@ -59,6 +60,11 @@ export class Wallet {
 
   fund(microUsdc: bigint): void {
     this.#chain.now.faucet({ address: this.address, lamports: LAMPORTS, microUsdc });
+  }
+
+  /** Base58, as for Sign-In With Solana. */
+  signMessage(message: string): string {
+    return getBase58Decoder().decode(this.#key.sign(new TextEncoder().encode(message)));
   }
 
   get usdcAccount(): Address {

@@ -13,7 +13,7 @@ import { Machines } from "./machines.ts";
 import { buildNetwork, type SimulatedNode } from "./network.ts";
 import { type Fate, SimulatedProcess } from "./process.ts";
 import { SeededRandom } from "./random.ts";
-import type { Renter } from "./renter.ts";
+import type { Renter, Sent } from "./renter.ts";
 import { Server } from "./server.ts";
 import { SIMULATED_LIMITS, type Stage } from "./stage.ts";
 import { Timeline } from "./timeline.ts";
@@ -27,6 +27,7 @@ const RENTER_POLL_SECONDS = { least: 10, most: 30 };
 const CLIENT_TIMEOUT_MS = 30_000;
 const HTTP_LATENCY_MS = 30;
 const TREASURY_LAMPORTS = 100_000_000_000n;
+const TREASURY_FLOAT_MICRO_USDC = 100_000_000n;
 const STEPS_MAX = 400_000;
 
 export interface WorldOptions {
@@ -62,6 +63,8 @@ export class World {
   readonly logged = new Map<string, number>();
   readonly violations: Violation[] = [];
   readonly renters: Renter[] = [];
+  /** What the treasury's owner has paid in. */
+  readonly float: Sent;
   readonly #fate: Fate & { faults?: Faults };
   readonly #servers: Server[] = [];
   #treasury: SimulatedProcess | null = null;
@@ -75,6 +78,7 @@ export class World {
     const { withAgents = random.stream("agents").chance(0.5) } = options;
     const nodes = await buildNetwork(options.stage.database.direct, random.stream("network"), START_MS, withAgents);
     const world = new World(options, random, nodes);
+    await world.#nameSuppliersWallets();
     for (const node of nodes) world.#startAgent(node);
     for (let index = 0; index < options.processes; index++) world.#boot(index);
     world.#bootTreasury();
@@ -105,6 +109,9 @@ export class World {
         VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "15",
         VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
         VOLLEY_REFUND_DELAY_SECONDS: "60",
+        VOLLEY_TOPUP_MIN_USDC: "0.000001",
+        VOLLEY_PAYOUT_MIN_USDC: "0.000001",
+        VOLLEY_PAYOUT_INTERVAL_SECONDS: "120",
         VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
         VOLLEY_RATE_LIMIT_PER_MINUTE: "1000000",
         VOLLEY_HELD_GPUS_PER_CALLER_PERCENT: "100",
@@ -127,9 +134,12 @@ export class World {
     };
     // The treasury's token account exists, and the treasury can pay fees.
     const opener = new Wallet(`${options.seed}/opener`, this.chain, signer.address);
-    opener.fund(0n);
+    opener.fund(TREASURY_FLOAT_MICRO_USDC);
     opener.createTreasuryAccount();
     this.chain.now.faucet({ address: signer.address, lamports: TREASURY_LAMPORTS });
+    // Money of its own, from which it pays what a fork has taken away after it was used.
+    const { signature } = opener.pay([{ amountMicroUsdc: TREASURY_FLOAT_MICRO_USDC, references: [] }]);
+    this.float = { signature, reference: null, amountMicroUsdc: TREASURY_FLOAT_MICRO_USDC };
   }
   readonly #outside: ConstructorParameters<typeof Server>[1];
 
@@ -212,6 +222,16 @@ export class World {
     if (this.database.isBusy) return;
     for (const { rule, detail } of await checkAlways(this.database.direct)) this.fail(rule, detail);
     for (const { rule, detail } of await this.machines.check(this.database.direct)) this.fail(rule, detail);
+  }
+
+  /** Wallets that can receive, for what suppliers earn. */
+  async #nameSuppliersWallets(): Promise<void> {
+    const found = await this.database.direct<{ id: string }[]>`SELECT id FROM suppliers ORDER BY id`;
+    for (const { id } of found) {
+      const wallet = new Wallet(`${this.seed}/${id}`, this.chain, this.settings.treasuryAddress);
+      wallet.fund(1n);
+      await this.database.direct`UPDATE suppliers SET payout_address = ${wallet.address} WHERE id = ${id}`;
+    }
   }
 
   #startAgent({ id: nodeId, agentKey: key }: SimulatedNode): void {
