@@ -102,6 +102,12 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
       return await pool.agree(reading, (node) => node.tokenBalance(tokenAccount, commitment), String);
     },
 
+    tokenAccount: (at) =>
+      pool.inTurn(
+        (node) => node.tokenAccount(at),
+        (answer) => answer !== null,
+      ),
+
     accountOwner: (at) =>
       pool.inTurn(
         (node) => node.accountOwner(at),

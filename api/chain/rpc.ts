@@ -4,6 +4,7 @@ import {
   type Base64EncodedWireTransaction,
   type Blockhash,
   createSolanaRpc,
+  getBase58Decoder,
   isSolanaError,
   signature as parseSignature,
   type Rpc,
@@ -159,6 +160,14 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
       return readTokenAmount(tokenAccount, account.data[0]);
     },
 
+    async tokenAccount(at) {
+      const account = await accountInfo(at, "confirmed");
+      if (account === null || account.owner !== TOKEN_PROGRAM_ADDRESS) return null;
+      const bytes = tokenAccountBytes(at, account.data[0]);
+      const owner = getBase58Decoder().decode(bytes.slice(OWNER_OFFSET, OWNER_OFFSET + 32));
+      return { owner, isFrozen: bytes[STATE_OFFSET] === FROZEN };
+    },
+
     async accountOwner(at) {
       return (await accountInfo(at, "confirmed"))?.owner ?? null;
     },
@@ -259,10 +268,17 @@ function isAlreadyProcessed(error: unknown): boolean {
 
 /** The layout of an account of the Token program: after mint and owner, 32 bytes each, comes the amount. */
 const AMOUNT_OFFSET = 64;
+const OWNER_OFFSET = 32;
+const STATE_OFFSET = 108;
+const FROZEN = 2;
 const ACCOUNT_BYTES = 165;
 
 function readTokenAmount(tokenAccount: string, base64: string): bigint {
+  return new DataView(tokenAccountBytes(tokenAccount, base64).buffer).getBigUint64(AMOUNT_OFFSET, true);
+}
+
+function tokenAccountBytes(tokenAccount: string, base64: string): Uint8Array<ArrayBuffer> {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   if (bytes.length !== ACCOUNT_BYTES) throw new ChainError(`${tokenAccount} is not a token account`);
-  return new DataView(bytes.buffer).getBigUint64(AMOUNT_OFFSET, true);
+  return bytes;
 }

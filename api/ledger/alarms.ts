@@ -4,7 +4,7 @@ import type { Context, Services } from "../context.ts";
 import { alarms } from "../db/tables.ts";
 
 /** Those that hold back money that is to leave, because the books and the money disagree. */
-const BLOCKING = ["chain_differs", "cards_differ", "ledger_rule_broken"] as const;
+const BLOCKING = ["chain_differs", "cards_differ", "ledger_rule_broken", "treasury_account_unusable"] as const;
 /** Those that want somebody's eyes; what goes on, goes on. */
 const OTHERS = [
   "capacity_rule_broken",

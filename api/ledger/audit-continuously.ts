@@ -17,6 +17,7 @@ import { auditCapacity } from "./audit-capacity.ts";
 import { auditLedger } from "./audit-ledger.ts";
 import { auditOverdue } from "./audit-overdue.ts";
 import type { AuditResult } from "./audit-result.ts";
+import { auditTreasuryAccount } from "./audit-treasury-account.ts";
 
 const AUDIT_TASKS = ["money", "books", "cards"] as const;
 const CARDS_INTERVAL_MS = 3_600_000;
@@ -52,6 +53,7 @@ export async function auditContinuously(ctx: Context, id: string): Promise<TaskO
   await setAlarm(ctx, "outbound_overdue", problemOf([overdue.outboundOverdue]));
   await setAlarm(ctx, "cluster_overdue", problemOf([overdue.clusterOverdue]));
   await setAlarm(ctx, "receipt_missing", problemOf([overdue.receiptMissing]));
+  await setAlarm(ctx, "treasury_account_unusable", await auditTreasuryAccount(ctx));
   await auditChainBalance(ctx);
   return { dueAtMs: ctx.clock.nowMs() + intervalMs };
 }

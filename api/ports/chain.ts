@@ -57,6 +57,13 @@ export interface SignaturePage {
   readonly commitment: "confirmed" | "finalized";
 }
 
+export interface TokenAccountState {
+  /** Wallet that can move what is in it. */
+  readonly owner: string;
+  /** By the mint's issuer: nothing comes in or goes out. */
+  readonly isFrozen: boolean;
+}
+
 export interface Reading {
   /**
    * So many nodes have to say the same, or no answer is given; fewer only where fewer are configured. Default 1: the
@@ -90,6 +97,8 @@ export interface Chain {
   sendTransaction(transactionBase64: string): Promise<void>;
   /** Micro-units that a token account holds; null when the account doesn't exist. */
   tokenBalance(tokenAccount: string, commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint | null>;
+  /** How a token account is; null when no node knows it. */
+  tokenAccount(tokenAccount: string): Promise<TokenAccountState | null>;
   /** The program that owns an account; null when there is none at the address. */
   accountOwner(address: string): Promise<string | null>;
 }

@@ -51,6 +51,35 @@ test("a sound world raises nothing, and the next audit is planned", async () => 
   ]);
 });
 
+test("a token account that is frozen, taken or closed is an alarm that stops what leaves, until it is well again", async () => {
+  const { svm } = world.chain.state;
+  const at = world.treasuryToken;
+  const well = svm.account(at);
+  if (well === null) throw new Error("there is no account");
+  const STATE_OFFSET = 108;
+  const OWNER_OFFSET = 32;
+  const changed = (offset: number, bytes: number[]) => {
+    const data = Uint8Array.from(well.data);
+    data.set(bytes, offset);
+    return { ...well, data };
+  };
+  const seen = async () => {
+    world.advance(1);
+    await audit();
+    const [alarm] = await world.db.select().from(alarms).where(eq(alarms.name, "treasury_account_unusable"));
+    return alarm;
+  };
+  svm.setAccount(at, changed(STATE_OFFSET, [2]));
+  expect(await seen()).toMatchObject({ blocksOutbound: true, detail: expect.stringMatching(/frozen/) });
+  svm.setAccount(at, changed(OWNER_OFFSET, Array(32).fill(7)));
+  expect((await seen())?.detail).toMatch(/belongs to US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx now/);
+  svm.setAccount(at, { ...well, owner: "11111111111111111111111111111111" as never });
+  expect((await seen())?.detail).toMatch(/doesn't exist/);
+  svm.setAccount(at, well);
+  expect(await seen()).toBeUndefined();
+  expect(await blocking()).toEqual([]);
+});
+
 test("money in flight is no alarm", async () => {
   const reservation = await world.reserve({ amountMicroUsdc: 5_000_000n });
   await world.pay(await world.wallet(), 5_000_000n, [reservation.reference]);
