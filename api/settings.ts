@@ -30,6 +30,10 @@ const receiptKey = z
   .string()
   .regex(/^(public:)?[A-Za-z0-9_-]{43}=?$/, "must be 32 random bytes in base64url, or public: and a public key");
 
+export const solanaNetwork = z
+  .enum(["mainnet", "devnet", "testnet", "localnet"])
+  .default("mainnet")
+  .describe("Which cluster the nodes belong to; wallets show it when they sign in.");
 export const sanctionsList = z
   .string()
   .transform((text, context) => {
@@ -60,10 +64,7 @@ const settingsSchema = z.object({
   NODE_SILENCE_SECONDS: whole(5, 3600).default(45).describe("A node that is silent for longer is offline."),
   HEARTBEAT_INTERVAL_SECONDS: whole(1, 300).default(5),
   SOLANA_RPC_URL: rpcUrls,
-  SOLANA_NETWORK: z
-    .enum(["mainnet", "devnet", "testnet", "localnet"])
-    .default("mainnet")
-    .describe("Which cluster the nodes belong to; wallets show it when they sign in."),
+  SOLANA_NETWORK: solanaNetwork,
   USDC_MINT: address,
   TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
   SPONSOR_ADDRESS: address

@@ -129,7 +129,9 @@ function treasuryEnvironment(
   return {
     ...(Object.fromEntries(given) as Record<string, string>),
     VOLLEY_TREASURY_KEYPAIR: treasuryFile,
-    VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile,
+    ...(environment.VOLLEY_TREASURY_FACILITATOR_URL ? {} : { VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile }),
+    VOLLEY_SPONSOR_ADDRESS: services.settings.sponsorAddress ?? "",
+    SOLANA_NETWORK: services.settings.solanaNetwork,
     VOLLEY_TREASURY_ADDRESS: services.settings.treasuryAddress,
     VOLLEY_CHAIN_POLL_MS: String(services.settings.chainPollMs),
     DATABASE_URL: databaseUrl,

@@ -3,6 +3,7 @@
  * tasks, and decides for itself what it signs. Several may run at once.
  */
 import { z } from "zod";
+import { httpFacilitator } from "../adapters/http-facilitator.ts";
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
 import { localScreening } from "../adapters/local-screening.ts";
@@ -38,7 +39,7 @@ async function main(): Promise<void> {
   // Whoever started it with a channel is gone.
   process.once("disconnect", stop);
 
-  const { keypairFile, sponsorKeypairFile, settings: configured } = readTreasuryConfiguration(process.env);
+  const { keypairFile, sponsorKeypairFile, facilitator, settings: configured } = readTreasuryConfiguration(process.env);
   const databaseUrl = process.env.DATABASE_URL;
   if (!databaseUrl) {
     throw new SettingsError("DATABASE_URL: is not set. Example: postgres://user:password@host:5432/volley");
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
     screening: localScreening(configured.sanctionsList),
     signer,
     sponsor,
+    facilitator: facilitator === null ? null : httpFacilitator(facilitator.url, facilitator.token),
     settings: { ...configured, treasuryAddress: signer.address },
     logger,
     metrics: noMetrics,

@@ -56,6 +56,8 @@ export interface TestApp extends TestWorld {
 
 export interface TestAppOptions {
   readonly environment?: Readonly<Record<string, string>>;
+  /** Somebody else who pays the fees of x402 payments. */
+  readonly facilitatorUrl?: string;
 }
 
 async function writeKey(file: string): Promise<KeyPairSigner> {
@@ -129,7 +131,11 @@ export async function createTestWorld(options: TestAppOptions = {}): Promise<Tes
       SOLANA_RPC_URL: chain.rpcUrl,
       USDC_MINT: chain.usdcMint,
       VOLLEY_TREASURY_KEYPAIR: treasuryFile,
-      VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile,
+      ...(options.facilitatorUrl === undefined
+        ? { VOLLEY_TREASURY_SPONSOR_KEYPAIR: sponsorFile }
+        : { VOLLEY_TREASURY_FACILITATOR_URL: options.facilitatorUrl }),
+      VOLLEY_SPONSOR_ADDRESS: environment.VOLLEY_SPONSOR_ADDRESS,
+      SOLANA_NETWORK: environment.SOLANA_NETWORK,
       VOLLEY_CHAIN_POLL_MS: environment.VOLLEY_CHAIN_POLL_MS,
       VOLLEY_LOG_LEVEL: "warn",
     },

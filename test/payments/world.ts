@@ -129,6 +129,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     chain: chainWith(),
     signer: await treasurySignerFromFile(join(folder, "treasury.json"), settings),
     sponsor: await sponsorSignerFromFile(join(folder, "sponsor.json"), settings),
+    facilitator: null,
     // Money needs no market.
     cards: null,
     screening: null,

@@ -18,6 +18,7 @@ export async function runTreasury(process: SimulatedProcess, outside: Outside): 
     signer: signerFor(process, outside),
     screening: null,
     sponsor: null,
+    facilitator: null,
     settings: outside.treasurySettings,
     logger: loggerFor(process, outside.onLog),
     metrics: NO_METRICS,

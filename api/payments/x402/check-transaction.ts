@@ -41,6 +41,8 @@ export interface CheckedTransaction {
   readonly blockhash: string;
   /** By which it is known on chain, whoever pays its fee. */
   readonly payerSignature: string;
+  /** What ties it to its request. */
+  readonly memo: string;
   /** What it costs the sponsor at most. */
   readonly feeLamports: bigint;
 }
@@ -96,10 +98,10 @@ export async function checkTransaction(base64: string, expected: ExpectedPayment
   if (limit === undefined || price === undefined || transfer === undefined) throw wrongCount();
   const feeLamports = SIGNATURES * LAMPORTS_PER_SIGNATURE + priorityFee(limit, price);
   const source = checkTransfer(transfer, payer, expected);
-  checkRest(rest, payer, expected.memo);
+  const memo = checkRest(rest, payer, expected.memo);
   const payerSignature = await checkPayersSignature(transaction, payer, expected.feePayer);
   const id = createHash("sha256").update(Uint8Array.from(transaction.messageBytes)).digest("hex");
-  return { id, payer, source, blockhash, payerSignature, feeLamports };
+  return { id, payer, source, blockhash, payerSignature, memo, feeLamports };
 }
 
 function decode(base64: string): Transaction {
@@ -255,7 +257,7 @@ function checkTransfer({ program, accounts, data }: Instruction, payer: string, 
 }
 
 /** One memo, and what wallets add to guard their users. */
-function checkRest(rest: readonly Instruction[], payer: string, memo: string | null): void {
+function checkRest(rest: readonly Instruction[], payer: string, memo: string | null): string {
   const memos = rest.filter(({ program }) => program === MEMO_PROGRAM_ADDRESS);
   if (memos.length + rest.filter(({ program }) => program === LIGHTHOUSE_PROGRAM).length !== rest.length) {
     throw new TransactionRefusal("unknown_optional_instruction", "After the transfer only the memo may follow.");
@@ -267,12 +269,14 @@ function checkRest(rest: readonly Instruction[], payer: string, memo: string | n
   if (only.accounts.some((account) => account !== payer)) {
     throw new TransactionRefusal("memo_accounts", "The memo may be signed by the payer alone.");
   }
-  if (memo !== null && new TextDecoder().decode(only.data) !== memo) {
+  const text = new TextDecoder().decode(only.data);
+  if (memo !== null && text !== memo) {
     throw new TransactionRefusal(
       "memo_mismatch",
       "The memo is another one than `extra.memo`: this payment was made for another request.",
     );
   }
+  return text;
 }
 
 async function checkPayersSignature(

@@ -5,6 +5,8 @@
 import { z } from "zod";
 
 export const X402_VERSION = 2;
+/** For how long a blockhash lives, about: later the signed transaction is worth nothing. */
+export const TIMEOUT_SECONDS = 60;
 
 export interface PaymentRequirements {
   readonly scheme: "exact";

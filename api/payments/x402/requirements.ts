@@ -6,7 +6,7 @@ import { canonicalJson } from "../../idempotency/key.ts";
 import type { Settings } from "../../settings.ts";
 import { networkOf } from "./network.ts";
 import type { PaymentRequired, PaymentRequirements } from "./protocol.ts";
-import { X402_VERSION } from "./protocol.ts";
+import { TIMEOUT_SECONDS, X402_VERSION } from "./protocol.ts";
 
 type PayableSettings = Pick<
   Settings,
@@ -15,8 +15,6 @@ type PayableSettings = Pick<
 
 /** Keeps these memos apart from any other use of the same key. */
 const PURPOSE = "volley.x402-memo.v1.";
-/** For how long a blockhash lives, about: later the signed transaction is worth nothing. */
-const TIMEOUT_SECONDS = 60;
 
 /** Everything that the payment is bound to: paid for one request, it can't pay for another one. */
 export interface PayableRequest {

@@ -2,9 +2,8 @@
  * The task of kind `sponsor`: pays the fee of a payment that an x402 client has signed. The same bytes are stored once,
  * sent until they have landed or can't land any more, and then it is over, one way or the other: nothing is signed anew.
  */
-import { and, eq } from "drizzle-orm";
-import { lockCluster } from "../../clusters/open-cluster.ts";
-import { type Transaction, wake } from "../../db/database.ts";
+import { eq } from "drizzle-orm";
+import { wake } from "../../db/database.ts";
 import { payments, sponsoredTransactions } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
@@ -13,16 +12,19 @@ import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import type { SignedSponsored, SponsorSigner } from "../../ports/sponsor-signer.ts";
 import { recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
+import { handOver, watchHandedOver } from "./hand-over.ts";
+import {
+  close,
+  mayLand,
+  type Sponsored,
+  type SponsoredPayment,
+  setStatus,
+  soon,
+  takeRequested,
+} from "./sponsored-row.ts";
 
-type Sponsored = typeof sponsoredTransactions.$inferSelect;
-type Payment = typeof payments.$inferSelect;
-
-/** Beyond the last height at which the blockhash can be valid: nodes that lag by so much aren't believed anyway. */
-const EXPIRY_MARGIN_BLOCKS = 32n;
 /** Where no sponsor is, somebody else's worker does the work. */
 const NO_SPONSOR_PAUSE_MS = 60_000;
-/** Nodes send on by themselves; ours is for when they have forgotten. */
-const POLLS_PER_LOOK = 2;
 const RECENT = 1_000;
 
 export async function processSponsored(ctx: TreasuryContext, id: string): Promise<TaskOutcome> {
@@ -37,18 +39,15 @@ export async function processSponsored(ctx: TreasuryContext, id: string): Promis
   }
 }
 
-const soon = (ctx: TreasuryContext): TaskOutcome => ({
-  dueAtMs: ctx.clock.nowMs() + POLLS_PER_LOOK * ctx.settings.chainPollMs,
-});
-
 async function sign(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome> {
-  const { sponsor } = ctx;
-  if (sponsor === null) return { dueAtMs: ctx.clock.nowMs() + NO_SPONSOR_PAUSE_MS };
+  const { sponsor, facilitator } = ctx;
   const [payment] = await ctx.db.select().from(payments).where(eq(payments.id, row.paymentId));
   if (payment === undefined) throw new Error(`sponsored transaction ${row.id} has no payment`);
   if ((await ctx.chain.blockHeight("confirmed")) > row.lastValidBlockHeight) {
     return await close(ctx, row, "refused", "Its blockhash has expired.");
   }
+  if (facilitator !== null) return await handOver(ctx, facilitator, row, payment);
+  if (sponsor === null) return { dueAtMs: ctx.clock.nowMs() + NO_SPONSOR_PAUSE_MS };
   const signed = await trySign(ctx, sponsor, row, payment);
   if (typeof signed === "string") return await close(ctx, row, "refused", signed);
   const stored = await store(ctx, row, payment, signed);
@@ -62,7 +61,7 @@ async function trySign(
   ctx: TreasuryContext,
   sponsor: SponsorSigner,
   row: Sponsored,
-  { amountMicroUsdc }: Payment,
+  { amountMicroUsdc }: SponsoredPayment,
 ): Promise<SignedSponsored | string> {
   try {
     // To our own wallet, whatever the rows say.
@@ -74,26 +73,20 @@ async function trySign(
 }
 
 /**
- * Counts and stores what was signed, as long as it is still wanted. Bytes that aren't stored are never sent.
- * @returns why it isn't, in a sentence
+ * Counts and stores what was signed. Bytes that aren't stored are never sent.
+ * @returns why they aren't, in a sentence
  */
 async function store(
   ctx: TreasuryContext,
   row: Sponsored,
-  { id: paymentId, clusterId }: Payment,
+  payment: SponsoredPayment,
   signed: SignedSponsored,
 ): Promise<string | null> {
   return await ctx.db.transaction(async (tx) => {
-    if (clusterId !== null) await lockCluster(tx, clusterId);
-    const [payment] = await tx.select().from(payments).where(eq(payments.id, paymentId)).for("no key update");
-    if (payment?.status !== "pending" || payment.expiresAt <= ctx.clock.nowMs()) return "The reservation has ended.";
-    const taken = await tx
-      .update(sponsoredTransactions)
-      .set({ status: "signed", signature: signed.signature, signedBase64: signed.transactionBase64 })
-      .where(and(eq(sponsoredTransactions.id, row.id), eq(sponsoredTransactions.status, "requested")))
-      .returning({ id: sponsoredTransactions.id });
-    // Another worker was faster, with the same bytes.
-    if (taken.length === 0) return null;
+    const taken = await takeRequested(ctx, tx, row, payment, signed);
+    if (taken === "gone") return "The reservation has ended.";
+    // By another worker, with the same bytes.
+    if (taken === "taken") return null;
     const { signature, lamports } = signed;
     const over = await recordSigning(ctx, tx, {
       signature,
@@ -102,7 +95,7 @@ async function store(
       microUsdc: 0n,
       lamports,
     });
-    if (over === null) await wake(tx, "payment", paymentId, ctx.clock.nowMs());
+    if (over === null) await wake(tx, "payment", payment.id, ctx.clock.nowMs());
     else await setStatus(tx, row.id, "refused", over);
     return over;
   });
@@ -123,7 +116,7 @@ async function send(ctx: TreasuryContext, id: string, transactionBase64: string)
 
 async function follow(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome> {
   const { signature, signedBase64 } = row;
-  if (signature === null || signedBase64 === null) throw new Error(`sponsored transaction ${row.id} has no bytes`);
+  if (signature === null || signedBase64 === null) return await watchHandedOver(ctx, row);
   if ((await ctx.chain.transaction(signature, "finalized")) !== null) {
     const landed = await ctx.chain.transaction(signature, "finalized", TWO_NODES);
     if (landed === null) return soon(ctx);
@@ -146,38 +139,10 @@ async function follow(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome
 
 /** As for refunds: asked of two nodes, twice around, and in all their indexes. */
 async function isExpired(ctx: TreasuryContext, lastValidBlockHeight: bigint, signature: string): Promise<boolean> {
-  const height = await ctx.chain.blockHeight("finalized", TWO_NODES);
-  if (height <= lastValidBlockHeight + EXPIRY_MARGIN_BLOCKS) return false;
+  if (await mayLand(ctx, lastValidBlockHeight)) return false;
   const { tokenAccount } = await treasuryAccount(ctx.settings);
   const listed = await ctx.chain.signaturesForAddress(tokenAccount, { limit: RECENT, commitment: "confirmed" });
   if (listed.some((entry) => entry.signature === signature)) return false;
   if ((await ctx.chain.transaction(signature, "confirmed", TWO_NODES)) !== null) return false;
   return (await ctx.chain.signatureStatus(signature, TWO_NODES)) === null;
-}
-
-/** The end. Of a payment that won't come any more the cluster is told, which then holds its machines no longer. */
-async function close(
-  ctx: TreasuryContext,
-  row: Sponsored,
-  status: "refused" | "settled" | "failed",
-  reason: string | null,
-): Promise<"done"> {
-  await ctx.db.transaction(async (tx) => {
-    await setStatus(tx, row.id, status, reason);
-    const [payment] = await tx.select().from(payments).where(eq(payments.id, row.paymentId));
-    if (status !== "settled" && payment?.clusterId != null) {
-      await wake(tx, "cluster", payment.clusterId, ctx.clock.nowMs());
-    }
-  });
-  if (status !== "settled") ctx.logger.warn("a sponsored transaction brings nothing", { sponsored_id: row.id, reason });
-  return "done";
-}
-
-async function setStatus(
-  tx: Transaction,
-  id: string,
-  status: Sponsored["status"],
-  reason: string | null,
-): Promise<void> {
-  await tx.update(sponsoredTransactions).set({ status, reason }).where(eq(sponsoredTransactions.id, id));
 }
