@@ -1,5 +1,5 @@
 import { type Cluster, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
-import { and, eq, gt } from "drizzle-orm";
+import { and, eq, gt, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { sqlState } from "../db/database.ts";
 import { requireStorableText } from "../db/storable-text.ts";
@@ -48,7 +48,7 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   let sponsored: ReadPayment | null = null;
   if (rail === "x402") {
     const known = await findReservation(ctx, record);
-    if (known !== null) return await whenSettled(ctx, known);
+    if (known !== null) return await whenSettled(ctx, record, known);
     const request = { operation: "clusters.reserve", input: payable, amountMicroUsdc: totalOf(quote) } as const;
     sponsored = await readPayment(ctx, request, x402_payload);
   }
@@ -59,10 +59,10 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
     case "reserved":
       for (const rank of quote.ranks) ctx.market.take(rank.nodeId, quote.wish.gpus_per_node);
       ctx.hints.notify("tasks");
-      return rail === "x402" ? await whenSettled(ctx, cluster) : { ...cluster, secret };
+      return rail === "x402" ? await whenSettled(ctx, record, cluster) : { ...cluster, secret };
     case "replayed": {
       const first: Cluster = JSON.parse(answer.response.body);
-      if (rail === "x402") return await whenSettled(ctx, first);
+      if (rail === "x402") return await whenSettled(ctx, record, first);
       return { ...first, secret: secret === null ? null : clusterSecret(ctx.settings, first.id) };
     }
     case "mismatch":
@@ -93,13 +93,35 @@ async function findReservation(ctx: Context, { key, fingerprint }: IdempotencyRe
   return JSON.parse(body);
 }
 
-/** The cluster as it is once its payment has settled, so that one answer holds all that an x402 client needs. */
-async function whenSettled(ctx: Context, { id }: Cluster): Promise<Cluster> {
+/**
+ * The cluster as it is once its payment has settled, so that one answer holds all that an x402 client needs. The first
+ * such answer is stored in the place of the one that was made when reserving, and later requests get it too.
+ */
+async function whenSettled(ctx: Context, record: IdempotencyRecord, stored: Cluster): Promise<Cluster> {
+  const { id } = stored;
+  const secret = ctx.actor.kind === "bearer" ? null : clusterSecret(ctx.settings, id);
+  if (stored.payment.status === "settled") return { ...stored, secret };
   await awaitSettlement(ctx, id);
   const [row] = await ctx.db.select().from(clusters).where(eq(clusters.id, id));
   if (row === undefined) throw new Error(`cluster ${id} is gone`);
-  const secret = row.customerId === null ? clusterSecret(ctx.settings, id) : null;
-  return { ...(await toClusterResource(ctx, row)), secret };
+  const now = await toClusterResource(ctx, row);
+  return { ...(now.payment.status === "settled" ? await storeSettled(ctx, record, now) : now), secret };
+}
+
+async function storeSettled(ctx: Context, record: IdempotencyRecord, now: Cluster): Promise<Cluster> {
+  const { scope, key } = { scope: reservationScope(ctx), key: record.key };
+  const stored = await ctx.db
+    .update(idempotencyKeys)
+    .set({ response: { body: JSON.stringify(now) } })
+    .where(
+      and(
+        eq(idempotencyKeys.scope, scope),
+        eq(idempotencyKeys.key, key),
+        sql`(response->>'body')::jsonb->'payment'->>'status' <> 'settled'`,
+      ),
+    )
+    .returning({ key: idempotencyKeys.key });
+  return stored.length > 0 ? now : ((await findReservation(ctx, record)) ?? now);
 }
 
 async function claim(ctx: Context, quote: QuotePayload, request: object): Promise<Answer> {
