@@ -61,13 +61,15 @@ type Step = (supplier: Supplier, refs: readonly LeaseRef[]) => Promise<void>;
 /**
  * Runs one step at each supplier that carries some of the leases. A supplier's error is logged and counted, never
  * taken for an outcome: only an observation says what is.
+ * @returns whether every supplier took the step
  */
 export async function atSuppliers(
   ctx: Context,
   carried: readonly CarriedLease[],
   name: "launch" | "terminate" | "observe",
   step: Step,
-): Promise<void> {
+): Promise<boolean> {
+  let worked = true;
   for (const adapter of new Set(carried.map((lease) => lease.adapter))) {
     const refs = carried
       .filter((lease) => lease.adapter === adapter)
@@ -77,6 +79,7 @@ export async function atSuppliers(
       if (supplier === undefined) throw new Error(`no supplier is set up for machines of kind "${adapter}"`);
       await step(supplier, refs);
     } catch (error) {
+      worked = false;
       ctx.metrics.count("volley_supplier_errors_total", { adapter, step: name });
       ctx.logger.warn("a supplier's step failed and will be repeated", {
         adapter,
@@ -86,6 +89,7 @@ export async function atSuppliers(
       });
     }
   }
+  return worked;
 }
 
 export async function observeLeases(ctx: Context, carried: readonly CarriedLease[]): Promise<ObservedLease[]> {

@@ -23,6 +23,7 @@ const END_GRACE_MS = 30_000;
 /** A launch may have been on its way for so long before it reaches the supplier. */
 const LATE_LAUNCH_MS = 600_000;
 const LATE_LAUNCH_POLL_MS = 20_000;
+const LATE_LAUNCH_RETRY_MS = 5_000;
 
 /**
  * Asks again and again for every machine to stop. A machine's capacity is given back only when its absence was
@@ -31,7 +32,7 @@ const LATE_LAUNCH_POLL_MS = 20_000;
 export async function windDown(ctx: Context, cluster: ClusterRow): Promise<TaskOutcome> {
   const before = (await carriedLeases(ctx.db, cluster.id, { lock: false })).filter(isOpen);
   if (before.length > 0) {
-    await atSuppliers(ctx, before, "terminate", (supplier, refs) => supplier.terminate(refs));
+    await terminate(ctx, before);
   }
   const observed = await observeLeases(ctx, before);
   const open = await ctx.db.transaction(async (tx) => {
@@ -86,8 +87,22 @@ async function undoLateLaunches(ctx: Context, clusterId: string): Promise<TaskOu
       nowMs - lease.releasedAt < LATE_LAUNCH_MS,
   );
   if (recent.length === 0) return "done";
-  await atSuppliers(ctx, recent, "terminate", (supplier, refs) => supplier.terminate(refs));
-  return { dueAtMs: nowMs + LATE_LAUNCH_POLL_MS };
+  const worked = await terminate(ctx, recent);
+  return { dueAtMs: nowMs + (worked ? LATE_LAUNCH_POLL_MS : LATE_LAUNCH_RETRY_MS) };
+}
+
+/** One machine that can't be stopped yet must not keep its supplier from stopping the others. */
+async function terminate(ctx: Context, leases: readonly CarriedLease[]): Promise<boolean> {
+  return await atSuppliers(ctx, leases, "terminate", async (supplier, refs) => {
+    try {
+      await supplier.terminate(refs);
+    } catch (error) {
+      if (refs.length === 1) throw error;
+      const results = await Promise.allSettled(refs.map((ref) => supplier.terminate([ref])));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+    }
+  });
 }
 
 const isOpen = (lease: CarriedLease) => lease.releasedAt === null;
