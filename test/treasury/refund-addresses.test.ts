@@ -115,6 +115,29 @@ describe("of the balance", () => {
     expect(await world.faults()).toEqual([]);
   });
 
+  test("it is balance again when the account is frozen before anything is signed, and goes on when something was", async () => {
+    const { id, wallet, as, available } = await newAccount();
+    const freeze = (frozenAt: number | null) =>
+      world.db.update(customers).set({ frozenAt, frozenReason: "disputed" }).where(eq(customers.id, id));
+    const unsigned = await createRefund(as(freshKey()), { to: wallet.address, amount: "4" });
+    await freeze(1);
+    await processRefund(world.ctx, unsigned.id);
+    expect(await rowOf(unsigned.id)).toMatchObject({ status: "cancelled" });
+    expect(await attemptsOf(unsigned.id)).toEqual([]);
+    expect(await available()).toBe(BALANCE);
+
+    await freeze(null);
+    const signed = await createRefund(as(freshKey()), { to: wallet.address, amount: "4" });
+    await processRefund(world.ctx, signed.id);
+    await freeze(1);
+    // What has gone out goes on.
+    await world.finishRefund(signed.id);
+    expect(await usdcOf(wallet.address)).toBe(4_000_000n);
+    await freeze(null);
+    await world.catchUp();
+    expect(await world.faults()).toEqual([]);
+  });
+
   test("to any other address it waits, and nothing is signed before", async () => {
     const { as } = await newAccount();
     const stranger = await newWallet();

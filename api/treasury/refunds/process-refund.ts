@@ -17,6 +17,7 @@ import type { TaskOutcome } from "../../jobs/engine.ts";
 import { CHAIN_ACCOUNT, refundAccount } from "../../ledger/accounts.ts";
 import { outboundBlocked } from "../../ledger/outbound-blocked.ts";
 import { post } from "../../ledger/post.ts";
+import { wakeCardsOf } from "../../payments/cards/wake-cards.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
@@ -63,7 +64,11 @@ async function obstacleOf(ctx: TreasuryContext, refund: RefundRow): Promise<Obst
   const blocked = await outboundBlocked(ctx.db);
   if (blocked !== null) return { reason: blocked, raisesAlarm: false };
   const frozen = await frozenReason(ctx.db, refund);
-  if (frozen !== null) return { reason: frozen, raisesAlarm: false };
+  if (frozen !== null) {
+    if (refund.customerId === null || (await hasAttempts(ctx, refund))) return { reason: frozen, raisesAlarm: true };
+    await returnToBalance(ctx, refund);
+    return "returned";
+  }
   const screened = { address: refund.toAddress, subject: refund.kind, reference: refund.id };
   if (!(await isAddressAllowed(ctx, ctx.db, screened))) {
     return { reason: `The address is on the sanctions list of ${ctx.screening?.listDate}.`, raisesAlarm: true };
@@ -131,6 +136,19 @@ async function returnUnable(ctx: TreasuryContext, refund: RefundRow): Promise<vo
     if (cluster !== null && cluster.refundAddress === now.toAddress) {
       await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
     }
+  });
+  notifyOwner(ctx, refund);
+}
+
+/** What a frozen account was about to send is its balance again, where a card payment that is taken back finds it. */
+async function returnToBalance(ctx: TreasuryContext, refund: RefundRow): Promise<void> {
+  ctx.logger.warn("a frozen account's refund is cancelled; the money is balance again", { refund_id: refund.id });
+  await ctx.db.transaction(async (tx) => {
+    await lockOwner(tx, refund);
+    const now = await lockRefund(tx, refund.id);
+    if (now === null || !(await isUnsigned(tx, now))) return;
+    await returnToCredit(ctx, tx, now);
+    if (now.customerId !== null) await wakeCardsOf(tx, now.customerId, ctx.clock.nowMs());
   });
   notifyOwner(ctx, refund);
 }
