@@ -23,5 +23,7 @@ export const FLOWS: Readonly<Record<string, Character>> = {
   },
   "tear down while the gang starts": { ...PLAIN, using: "tearsDownWhileStarting" },
   "top up, reserve from the balance, tear down, take the rest out": { ...PLAIN, nodes: 1, paying: "fromBalance" },
+  "top up by card, reserve from the balance, tear down, take the rest out": { ...PLAIN, nodes: 1, paying: "fromCard" },
+  "reserve and pay in one request by x402, tear down, refund": { ...PLAIN, nodes: 1, paying: "x402" },
   "pay too late, then ask for the credit": { ...PLAIN, nodes: 1, paying: "late", refundTo: "creditThenRefund" },
 };

@@ -84,7 +84,7 @@ const RULES: Readonly<Record<string, string>> = {
     SELECT payments.id || ' says ' || received_micro_usdc FROM payments
     LEFT JOIN (SELECT payment_id, sum(amount_micro_usdc) AS arrived FROM inbound_transfers
                WHERE finality <> 'dropped' GROUP BY payment_id) AS inbound ON inbound.payment_id = payments.id
-    WHERE rail <> 'balance' AND received_micro_usdc <> coalesce(arrived, 0)`,
+    WHERE rail NOT IN ('balance', 'stripe') AND received_micro_usdc <> coalesce(arrived, 0)`,
   "a settled payment's hold was funded": `
     SELECT id FROM payments WHERE status = 'settled' AND purpose <> 'topup' AND NOT EXISTS (
       SELECT 1 FROM transfers WHERE pending_id = hold_transfer_id AND kind = 'fund')`,
@@ -95,7 +95,8 @@ const RULES: Readonly<Record<string, string>> = {
     SELECT kind || ' ' || id || ' has no task' FROM (
       SELECT 'cluster' AS kind, id FROM clusters WHERE status IN ('awaiting_payment', 'provisioning', 'running', 'stopping')
       UNION SELECT 'cluster', cluster_id FROM leases WHERE desired = 'stopped' AND released_at IS NULL
-      UNION ALL SELECT 'payment', id FROM payments WHERE status IN ('pending', 'detected')
+      UNION ALL SELECT CASE WHEN rail = 'stripe' THEN 'card' ELSE 'payment' END, id FROM payments
+        WHERE status IN ('pending', 'detected')
       UNION ALL SELECT 'refund', id FROM refunds WHERE status NOT IN ('finalized', 'cancelled')
     ) AS unfinished WHERE NOT EXISTS (
       SELECT 1 FROM tasks WHERE tasks.kind = unfinished.kind AND tasks.id = unfinished.id)`,

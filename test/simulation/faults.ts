@@ -36,6 +36,12 @@ export interface Faults {
   readonly machineLosesPower: number;
   /** The signer's process is away. */
   readonly signerUnavailable: number;
+  /** The card processor is called in vain, or its answer is lost. */
+  readonly cardsLostRequest: number;
+  readonly cardsLostResponse: number;
+  /** It tells never of a payment, or twice of anything. */
+  readonly noticeLost: number;
+  readonly noticeDoubled: number;
   /** The renter's request never arrives, or arrives and its answer is lost, or it arrives twice. */
   readonly httpLostRequest: number;
   readonly httpLostResponse: number;
@@ -75,6 +81,10 @@ export const NO_FAULTS: Faults = {
   agentDies: 0,
   machineLosesPower: 0,
   signerUnavailable: 0,
+  cardsLostRequest: 0,
+  cardsLostResponse: 0,
+  noticeLost: 0,
+  noticeDoubled: 0,
   httpLostRequest: 0,
   httpLostResponse: 0,
   httpDuplicated: 0,
@@ -121,6 +131,10 @@ export const STORM: Faults = {
   agentDies: 0.006,
   machineLosesPower: 0.002,
   signerUnavailable: 0.05,
+  cardsLostRequest: 0.05,
+  cardsLostResponse: 0.05,
+  noticeLost: 0.2,
+  noticeDoubled: 0.3,
   httpLostRequest: 0.03,
   httpLostResponse: 0.03,
   httpDuplicated: 0.03,

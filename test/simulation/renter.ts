@@ -7,12 +7,14 @@ import type { Cluster, ClusterExtension } from "@volley/schema/resources/cluster
 import type { Quote } from "@volley/schema/resources/market";
 import type { Payment, Refund } from "@volley/schema/resources/payment";
 import { solanaPayOf } from "../harness/solana-pay-of.ts";
-import { ApiProblem, Client, GaveUp } from "./client.ts";
+import type { Requirements } from "../x402/payment.ts";
+import { ApiProblem, type ApiRequest, Client, GaveUp } from "./client.ts";
 import { GPUS } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
 import { Wallet } from "./wallet.ts";
 import type { World } from "./world.ts";
 
+const MICRO_USDC = 1_000_000n;
 const PURSE_MICRO_USDC = 1_000_000_000n;
 const DOUBLE_CLICKS = 50;
 const CLAIM_TRIES = 3;
@@ -35,8 +37,19 @@ export const PAYING = {
   onForkThenExact: 1,
   never: 1,
   fromBalance: 6,
+  fromCard: 3,
+  fromCardThenDisputes: 2,
+  x402: 4,
+  x402ForTwo: 1,
+  x402AndMovesAway: 1,
 } as const;
 export type Paying = keyof typeof PAYING;
+
+/** Refusals of a second click, or of a click that comes too early. */
+const NOTHING_LEFT: ReadonlySet<string> = new Set(["cluster_ended", "nothing_to_refund", "account_frozen"]);
+
+/** Those who hand a signed transaction over and leave the rest to Volley. */
+const X402: ReadonlySet<Paying> = new Set(["x402", "x402ForTwo", "x402AndMovesAway"]);
 
 /** How a renter with an account fills its balance before it rents. */
 const TOPPING_UP = ["exact", "over", "inTwoParts", "late"] as const;
@@ -77,6 +90,10 @@ export function drawCharacter(random: SeededRandom): Character {
   };
 }
 
+interface ReservingRequest extends ApiRequest {
+  readonly idempotencyKey: string;
+}
+
 /** What this renter sent to the treasury; `payment` is the reference that it must count for. */
 export interface Sent {
   readonly signature: string;
@@ -99,7 +116,11 @@ export class Renter {
   readonly #random: SeededRandom;
   readonly #client: Client;
   readonly #otherWallet: Wallet;
+  /** Of an account that fills its balance. */
+  topupId: string | null = null;
   #keys = 0;
+  /** Clusters that its one payment by x402 was taken for. */
+  readonly #byX402 = new Set<string>();
   /** Of the account that has signed in. */
   #session: string | null = null;
 
@@ -130,11 +151,20 @@ export class Renter {
   }
 
   get hasAccount(): boolean {
-    return this.character.paying === "fromBalance";
+    return this.character.paying === "fromBalance" || this.paysByCard;
   }
 
-  get paidOnFork(): boolean {
-    return this.character.paying === "onFork" || this.character.paying === "onForkThenExact";
+  get paysByCard(): boolean {
+    return this.character.paying === "fromCard" || this.character.paying === "fromCardThenDisputes";
+  }
+
+  get paysByX402(): boolean {
+    return X402.has(this.character.paying);
+  }
+
+  /** Its payment may have been seen on a fork that nobody follows any more. */
+  get mayPayOnFork(): boolean {
+    return this.character.paying === "onFork" || this.character.paying === "onForkThenExact" || this.paysByX402;
   }
 
   /** The renter's cluster as the API tells it now. */
@@ -197,15 +227,36 @@ export class Renter {
   /** Signs in and pays twice the price into the balance. @returns why that came to nothing */
   async #fillBalance(): Promise<string | null> {
     this.#session = await this.#signIn();
-    const due = 2n * parseUsdc((await this.#quote()).total.amount);
+    const price = parseUsdc((await this.#quote()).total.amount);
+    const due = this.paysByCard ? MICRO_USDC * (1n + (2n * price) / MICRO_USDC) : 2n * price;
     const topup = await this.#client.send<Payment>({
       method: "POST",
       path: "/v1/account/topups",
       secret: this.#session,
       idempotencyKey: this.#newKey(),
-      body: { amount: formatUsdc(due) },
+      body: { amount: formatUsdc(due), ...(this.paysByCard ? { rail: "stripe" } : {}) },
     });
-    const { reference } = solanaPayOf(topup);
+    this.topupId = topup.id;
+    if (this.paysByCard) await this.#payByCard(topup);
+    else await this.#payTopup(due, solanaPayOf(topup).reference);
+    return await this.#waitForBalance(due, topup.id);
+  }
+
+  async #payByCard({ id, checkout_url: page }: Payment): Promise<void> {
+    if (page === null) this.#fail("a card's payment has its page", id);
+    await this.#sleepSeconds(0, 60);
+    if (!this.#world.cards.pay(id)) this.#fail("a page is open for as long as its payment", id);
+    const { paying } = this.character;
+    if (paying !== "fromCardThenDisputes") return;
+    // The bank may be told at any time, and decides at some other.
+    this.#world.timeline.after(this.#random.whole(0, 600_000), () => {
+      this.#world.cards.dispute(id);
+      const outcome = this.#random.pick(["won", "lost"] as const);
+      this.#world.timeline.after(this.#random.whole(0, 600_000), () => this.#world.cards.decide(id, outcome));
+    });
+  }
+
+  async #payTopup(due: bigint, reference: string): Promise<void> {
     const how = this.#random.pick(TOPPING_UP);
     await this.#sleepSeconds(0, 10);
     if (how === "late") await this.#sleepSeconds(120, 300);
@@ -215,16 +266,21 @@ export class Renter {
       await this.#sleepSeconds(0, 30);
       this.#send(due - first, reference);
     }
-    for (let waits = 0; waits < 200; waits++) {
+  }
+
+  async #waitForBalance(due: bigint, topupId: string): Promise<string | null> {
+    const patience = this.character.paying === "fromCardThenDisputes" ? 50 : 200;
+    for (let waits = 0; waits < patience; waits++) {
       const balance = await this.#client.send<Balance>({
         method: "GET",
         path: "/v1/account/balance",
-        secret: this.#session,
+        ...(this.#session === null ? {} : { secret: this.#session }),
       });
       if (parseUsdc(balance.available.amount) >= due) return null;
       await this.#sleepSeconds(5, 20);
     }
-    this.#fail("what is paid into a balance comes to be in it", reference);
+    if (this.character.paying === "fromCardThenDisputes") return "the bank took the top-up back";
+    this.#fail("what is paid into a balance comes to be in it", topupId);
     return "the top-up never came";
   }
 
@@ -233,8 +289,8 @@ export class Renter {
     const quote = await this.#quote();
     this.quotedMicroUsdc = parseUsdc(quote.total.amount);
     const gives = !this.hasAccount && (refundTo === "wallet" || refundTo === "otherWallet");
-    const request = {
-      method: "POST" as const,
+    const unpaid: ReservingRequest = {
+      method: "POST",
       path: "/v1/clusters",
       idempotencyKey: this.#newKey(),
       ...(this.#session === null ? {} : { secret: this.#session }),
@@ -242,8 +298,10 @@ export class Renter {
         quote_token: quote.token,
         ...(gives ? { refund_address: this.refundAddress } : {}),
         ...(this.hasAccount ? { payment: { rail: "balance" } } : {}),
+        ...(this.paysByX402 ? { payment: { rail: "x402" } } : {}),
       },
     };
+    const request = this.paysByX402 ? await this.#payByX402(unpaid) : unpaid;
     const clicks = doubleClicks ? DOUBLE_CLICKS : 1;
     const answers = await this.#all(clicks, () => this.#client.send<Cluster>(request));
     const [cluster] = answers;
@@ -256,11 +314,55 @@ export class Renter {
     }
     this.cluster = cluster;
     this.secret = secret;
+    if (this.paysByX402) this.#noteX402(cluster);
+  }
+
+  /** Asks what to pay, and signs it. @returns the same request with the payment */
+  async #payByX402(request: ReservingRequest): Promise<ReservingRequest> {
+    const refusal = await this.#client.send<Cluster>(request).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (!(refusal instanceof ApiProblem) || refusal.problem.code !== "payment_required") {
+      if (refusal !== null) throw refusal;
+      this.#fail("nothing is reserved by x402 without a payment", this.quotedMicroUsdc.toString());
+      throw new GaveUp("x402");
+    }
+    const { accepts } = (refusal.problem as { x402?: { accepts: Requirements[] } }).x402 ?? { accepts: [] };
+    const [requirements] = accepts;
+    if (requirements === undefined || BigInt(requirements.amount) !== this.quotedMicroUsdc) {
+      this.#fail("x402 asks for what was quoted", JSON.stringify(accepts));
+      throw new GaveUp("x402");
+    }
+    const paid = { ...request, headers: { "payment-signature": this.wallet.x402Payload(requirements) } };
+    if (this.character.paying === "x402AndMovesAway") {
+      this.#world.timeline.after(this.#random.whole(0, 4_000), () => {
+        this.wallet.moveAway(this.#otherWallet.address, PURSE_MICRO_USDC);
+      });
+    }
+    if (this.character.paying === "x402ForTwo") this.#reserveAgainWith(paid);
+    return paid;
+  }
+
+  /** The same payment for another reservation, at the same time. */
+  #reserveAgainWith(paid: ReservingRequest): void {
+    const again = { ...paid, idempotencyKey: this.#newKey() };
+    this.#client.send<Cluster>(again).then(
+      (cluster) => this.#noteX402(cluster),
+      (error: unknown) => {
+        if (!(error instanceof ApiProblem) && !(error instanceof GaveUp)) throw error;
+      },
+    );
+  }
+
+  #noteX402({ id }: Cluster): void {
+    this.#byX402.add(id);
+    if (this.#byX402.size > 1) this.#fail("one payment by x402 is one cluster", [...this.#byX402].join(", "));
   }
 
   async #pay(paying: Paying): Promise<void> {
     const payment = this.cluster?.payment;
-    if (payment === undefined || paying === "never" || paying === "fromBalance") return;
+    if (payment === undefined || paying === "never" || this.hasAccount || this.paysByX402) return;
     const due = parseUsdc(payment.amount.amount);
     const { reference } = solanaPayOf(payment);
     const some = (): bigint => 1n + BigInt(Math.floor(this.#random.fraction() * Number(due - 1n)));
@@ -440,9 +542,7 @@ export class Renter {
     const answers = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     const [first] = results;
     if (answers.length === 0 && clicks === 1 && first?.status === "rejected" && first.reason instanceof ApiProblem) {
-      if (first.reason.problem.code !== "cluster_ended" && first.reason.problem.code !== "nothing_to_refund") {
-        throw first.reason;
-      }
+      if (!NOTHING_LEFT.has(first.reason.problem.code)) throw first.reason;
     }
     return answers;
   }

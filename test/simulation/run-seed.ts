@@ -12,7 +12,8 @@ const PROCESSES = 2;
 /** Late enough for every node to have seen the renters' wallets. */
 const ARRIVALS_MS = { least: 20_000, most: 80_000 };
 const STORM_MS_MAX = 45 * 60_000;
-const REST_MS_MAX = 60 * 60_000;
+/** A card's page that nobody came back to is open for an hour. */
+const REST_MS_MAX = 120 * 60_000;
 /** Between two looks at what must always hold, while everything runs. */
 const CHECK_EVERY_MS = 12_000;
 

@@ -10,11 +10,13 @@ import { newMarket } from "../../api/market/market.ts";
 import { ensurePayouts } from "../../api/payments/payouts/pay-suppliers.ts";
 import type { Logger } from "../../api/ports/logger.ts";
 import type { Metrics } from "../../api/ports/metrics.ts";
+import type { SponsorSigner } from "../../api/ports/sponsor-signer.ts";
 import type { Supplier } from "../../api/ports/supplier.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
 import type { Settings } from "../../api/settings.ts";
 import { agentSupplier } from "../../api/supply/agent-supplier.ts";
 import type { TreasurySettings } from "../../api/treasury/treasury-settings.ts";
+import type { SimulatedCards } from "./cards.ts";
 import type { SimulatedChain } from "./chain.ts";
 import type { ApiRequest, ApiResponse } from "./client.ts";
 import type { SimulatedDatabase } from "./database.ts";
@@ -29,7 +31,9 @@ export interface Outside {
   readonly database: SimulatedDatabase;
   readonly chain: SimulatedChain;
   readonly supplier: Supplier;
+  readonly cards: SimulatedCards;
   readonly signer: TreasurySigner;
+  readonly sponsor: SponsorSigner;
   readonly settings: Settings;
   /** Of the treasury's process. */
   readonly treasurySettings: TreasurySettings;
@@ -121,7 +125,7 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     random,
     db: outside.database.openFor(process, outside.faults),
     chain: outside.chain.openFor(process, outside.faults),
-    cards: null,
+    cards: outside.cards.openFor(process),
     screening: null,
     market: newMarket(),
     suppliers: { simulated: supplierFor(process, outside), agent: agentSupplier() },

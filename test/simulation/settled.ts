@@ -6,23 +6,31 @@ import { parseUsdc } from "@volley/schema/money";
 import type { Cluster } from "@volley/schema/resources/cluster";
 import { associatedTokenAddress } from "../../api/local/chain/keys.ts";
 import type { TransactionRecord } from "../../api/local/chain/transaction-history.ts";
-import type { Renter } from "./renter.ts";
+import type { Renter, Sent } from "./renter.ts";
 import type { World } from "./world.ts";
 
 /** A machine may have failed unseen for so long before the meter stopped: storms hide machines from us. */
 const METER_GRACE_MS = 150_000;
+
+/** What stays so until somebody decides, as its alarm says: its owner's card payment was taken back. */
+const HELD = `SELECT refunds.id FROM refunds JOIN customers ON customers.id = refunds.customer_id
+  WHERE refunds.status = 'held' AND customers.frozen_at IS NOT NULL
+    AND EXISTS (SELECT 1 FROM alarms WHERE name = 'refunds_held')`;
 
 /** Unfinished business; a run is at rest when there is none. Each statement gives one text per item. */
 const UNFINISHED = `
   SELECT 'cluster ' || id || ' is ' || status FROM clusters WHERE status NOT IN ('stopped', 'expired', 'failed')
   UNION ALL SELECT 'lease ' || id || ' has its machine' FROM leases WHERE released_at IS NULL
   UNION ALL SELECT 'payment ' || id || ' is ' || status FROM payments WHERE status NOT IN ('settled', 'expired')
-  UNION ALL SELECT 'refund ' || id || ' is ' || status FROM refunds WHERE status NOT IN ('finalized', 'cancelled')
+  UNION ALL SELECT 'refund ' || id || ' is ' || status || coalesce(': ' || reason, '') FROM refunds
+    WHERE status NOT IN ('finalized', 'cancelled') AND refunds.id NOT IN (${HELD})
   UNION ALL SELECT 'transfer ' || signature || ' is ' || finality FROM inbound_transfers WHERE finality = 'confirmed'
   UNION ALL SELECT 'hold ' || id || ' is open' FROM transfers AS hold WHERE kind = 'pending' AND NOT EXISTS (
     SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void'))
   UNION ALL SELECT 'account ' || id || ' is not empty' FROM accounts
-    WHERE kind IN ('escrow', 'refund', 'supplier') AND credits_posted <> debits_posted
+    WHERE kind IN ('escrow', 'refund', 'supplier') AND credits_posted <> debits_posted + (
+      SELECT coalesce(sum(amount_micro_usdc), 0) FROM refunds
+      WHERE 'refund:' || id = accounts.id AND id IN (${HELD}))
   UNION ALL SELECT 'machine ' || id || ' has ' || gpus_free || ' of ' || gpus_total FROM nodes WHERE gpus_free <> gpus_total`;
 
 export async function unfinished(world: World): Promise<string[]> {
@@ -31,6 +39,7 @@ export async function unfinished(world: World): Promise<string[]> {
   );
   return [
     ...found.map(({ item }) => item),
+    ...world.cards.unfinished,
     ...world.machines.alive.map((machine) => `machine of ${machine.leaseId} runs`),
     ...(await missingInbound(world)).map((signature) => `transfer ${signature} is not recorded`),
   ];
@@ -74,14 +83,40 @@ async function missingInbound(world: World): Promise<string[]> {
 /** @param views each renter's cluster as the API tells it at rest */
 export async function checkSettled(world: World, views: ReadonlyMap<Renter, Cluster>): Promise<void> {
   const moved = movements(world);
-  await checkInbound(world, moved);
+  const sent = [world.float, ...world.renters.flatMap((renter) => renter.sent), ...(await sentByX402(world))];
+  await checkInbound(world, moved, sent);
   await checkOutbound(world, moved);
   await checkTotals(world, moved);
-  for (const [renter, cluster] of views) await checkRental(world, renter, cluster, moved);
+  for (const [renter, cluster] of views) await checkRental(world, renter, cluster, { moved, sent });
+}
+
+/** What renters had signed, and Volley's sponsor has sent for them: by the chain, for the cluster that they were told. */
+async function sentByX402(world: World): Promise<Sent[]> {
+  const treasury = associatedTokenAddress(world.settings.treasuryAddress, world.chain.now.usdcMint);
+  const sent: Sent[] = [];
+  for (const renter of world.renters.filter((each) => each.paysByX402)) {
+    const own = new Set(renter.sent.map(({ signature }) => signature));
+    for (const record of world.chain.now.state.history.all) {
+      const amountMicroUsdc = change(record, treasury);
+      const isRenters = change(record, renter.wallet.usdcAccount) < 0n;
+      if (record.execution.err !== null || amountMicroUsdc <= 0n || !isRenters || own.has(record.signature)) continue;
+      const reference = await referenceOf(world, record.signature, renter.cluster?.payment.id);
+      sent.push({ signature: record.signature, reference, amountMicroUsdc });
+    }
+  }
+  return sent;
+}
+
+/** Whose answer was lost, that renter can't know which cluster the payment was taken for. */
+async function referenceOf(world: World, signature: string, paymentId: string | undefined): Promise<string | null> {
+  const [found] = await world.database.direct<{ reference: string | null }[]>`
+    SELECT reference FROM payments WHERE id = coalesce(${paymentId ?? null},
+      (SELECT payment_id FROM inbound_transfers WHERE signature = ${signature} LIMIT 1))`;
+  return found?.reference ?? null;
 }
 
 /** Every USDC that reached us is one row, for the payment that its sender meant. */
-async function checkInbound(world: World, moved: readonly Movement[]): Promise<void> {
+async function checkInbound(world: World, moved: readonly Movement[], sent: readonly Sent[]): Promise<void> {
   const rows = await world.database.direct<{ signature: string; amount: string; reference: string | null }[]>`
     SELECT signature, sum(inbound_transfers.amount_micro_usdc)::text AS amount, max(reference) AS reference
     FROM inbound_transfers LEFT JOIN payments ON payments.id = payment_id
@@ -92,7 +127,6 @@ async function checkInbound(world: World, moved: readonly Movement[]): Promise<v
       world.fail("every transfer into the treasury is recorded once", `${signature}: ${microUsdc}`);
     }
   }
-  const sent = [world.float, ...world.renters.flatMap((renter) => renter.sent)];
   if (rows.length !== sent.length) {
     world.fail("nothing is recorded that was not sent", `${rows.length} rows, ${sent.length} transfers`);
   }
@@ -124,7 +158,7 @@ async function checkOutbound(world: World, moved: readonly Movement[]): Promise<
 
 async function checkTotals(world: World, moved: readonly Movement[]): Promise<void> {
   const [sums] = await world.database.direct<
-    { chain: string; earned: string; lost: string; charged: string; paid_out: string; refunding: string }[]
+    { [Sum in "chain" | "earned" | "lost" | "charged" | "paid_out" | "refunding" | "held" | "card"]: string }[]
   >`
     WITH balances AS (
       SELECT accounts.kind, sum(CASE WHEN credit_account = accounts.id THEN amount_micro_usdc
@@ -139,7 +173,9 @@ async function checkTotals(world: World, moved: readonly Movement[]): Promise<vo
       coalesce((SELECT sum(((bill->'charged'->>'amount')::numeric * 1000000)::bigint) FROM clusters), 0)::text AS charged,
       coalesce((SELECT sum(amount_micro_usdc) FROM refunds WHERE kind = 'payout' AND status = 'finalized'), 0)::text
         AS paid_out,
-      coalesce((SELECT balance FROM balances WHERE kind = 'refund'), 0)::text AS refunding`;
+      coalesce((SELECT balance FROM balances WHERE kind = 'refund'), 0)::text AS refunding,
+      coalesce((SELECT sum(amount_micro_usdc) FROM refunds WHERE status = 'held'), 0)::text AS held,
+      coalesce((SELECT -balance FROM balances WHERE kind = 'card'), 0)::text AS card`;
   const onChain = moved.reduce((sum, { microUsdc }) => sum + microUsdc, 0n);
   if (BigInt(sums?.chain ?? 0) !== onChain) {
     world.fail("the chain holds what the ledger says", `chain ${onChain}, ledger ${sums?.chain}`);
@@ -150,16 +186,24 @@ async function checkTotals(world: World, moved: readonly Movement[]): Promise<vo
     const detail = `charged ${charged}, earned ${earned} and ${paidOut} paid out, lost ${lost}`;
     world.fail("what is charged is earned", detail);
   }
-  if (sums?.refunding !== "0") world.fail("nothing is on its way at rest", `${sums?.refunding}`);
+  if (sums?.refunding !== sums?.held) world.fail("nothing is on its way at rest", `${sums?.refunding}`);
+  const kept = world.cards.paymentIds.reduce((sum, id) => sum + world.cards.keptMicroUsdc(id), 0n);
+  if (BigInt(sums?.card ?? 0) !== kept) {
+    world.fail("the card processor holds what the ledger says", `processor ${kept}, ledger ${sums?.card}`);
+  }
 }
 
 /** Paid = charged + refunded + credit, by the chain and by what the renter is told. */
-async function checkRental(world: World, renter: Renter, cluster: Cluster, moved: readonly Movement[]): Promise<void> {
+async function checkRental(
+  world: World,
+  renter: Renter,
+  cluster: Cluster,
+  { moved, sent }: { readonly moved: readonly Movement[]; readonly sent: readonly Sent[] },
+): Promise<void> {
   const { bill } = cluster;
   if (bill === null) return world.fail("an ended cluster has its bill", cluster.id);
   const references = await referencesOf(world, cluster.id);
-  const paid = world.renters
-    .flatMap((each) => each.sent)
+  const paid = sent
     .filter(({ reference }) => reference !== null && references.has(reference))
     .reduce((sum, { amountMicroUsdc }) => sum + amountMicroUsdc, 0n);
   const refundAccount = associatedTokenAddress(renter.refundAddress, world.chain.now.usdcMint);
@@ -169,10 +213,11 @@ async function checkRental(world: World, renter: Renter, cluster: Cluster, moved
   const charged = parseUsdc(bill.charged.amount);
   const credit = parseUsdc(cluster.credit.amount) + (await balanceOfOwner(world, cluster.id));
   const lost = await lostToForks(world, cluster.id);
-  if (paid + lost !== charged + refunded + credit || (lost > 0n && !renter.paidOnFork)) {
+  const byCard = renter.topupId === null ? 0n : await fromCard(world, renter.topupId);
+  if (paid + byCard + lost !== charged + refunded + credit || (lost > 0n && !renter.mayPayOnFork)) {
     world.fail(
-      "paid = charged + refunded + credit, but for forks",
-      `${cluster.id}: ${paid} + ${lost} ≠ ${charged} + ${refunded} + ${credit} (${JSON.stringify(renter.character)})`,
+      "paid = charged + refunded + credit, but for forks and what banks took back",
+      `${cluster.id}: ${paid} + ${byCard} + ${lost} ≠ ${charged} + ${refunded} + ${credit} (${JSON.stringify(renter.character)})`,
     );
   }
   if (renter.character.refundTo === "wallet" && !renter.hasAccount && credit !== 0n && cluster.status !== "expired") {
@@ -194,6 +239,16 @@ async function balanceOfOwner(world: World, clusterId: string): Promise<bigint> 
     SELECT (credits_posted - debits_posted)::text AS balance FROM accounts
     JOIN clusters ON accounts.id = 'customer:' || clusters.customer_id WHERE clusters.id = ${clusterId}`;
   return BigInt(found?.balance ?? 0);
+}
+
+/** What the processor keeps of the payment, and what the platform has put in for what it had to give back. */
+async function fromCard(world: World, paymentId: string): Promise<bigint> {
+  const [loss] = await world.database.direct<{ amount: string }[]>`
+    SELECT coalesce(sum(loss_micro_usdc), 0)::text AS amount FROM card_payments WHERE payment_id = ${paymentId}`;
+  const [held] = await world.database.direct<{ amount: string }[]>`
+    SELECT coalesce(sum(refunds.amount_micro_usdc), 0)::text AS amount FROM refunds JOIN payments USING (customer_id)
+    WHERE payments.id = ${paymentId} AND refunds.status = 'held'`;
+  return world.cards.keptMicroUsdc(paymentId) + BigInt(loss?.amount ?? 0) - BigInt(held?.amount ?? 0);
 }
 
 /** What was used before a payment that had been seen vanished with its fork: the platform's loss. */

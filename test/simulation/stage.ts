@@ -8,7 +8,9 @@ import { migrateDatabase } from "../../api/db/migrate.ts";
 import { decodeBase58 } from "../../api/local/chain/bytes.ts";
 import { deriveKey } from "../../api/local/chain/keys.ts";
 import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
+import type { SponsorSigner } from "../../api/ports/sponsor-signer.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
+import { sponsorSignerFromFile } from "../../api/treasury/sponsor/sponsor-signer-file.ts";
 import type { TreasuryLimits } from "../../api/treasury/treasury-settings.ts";
 import { treasurySignerFromFile } from "../../api/treasury/treasury-signer-file.ts";
 import { CHAIN_SEED } from "./chain.ts";
@@ -28,6 +30,7 @@ export const SIMULATED_LIMITS: TreasuryLimits = {
 export interface Stage {
   readonly database: SimulatedDatabase;
   readonly signer: TreasurySigner;
+  readonly sponsor: SponsorSigner;
 }
 
 /** Equal statements must meet equal pages, or a seed would not replay: so nobody else may use this Postgres. */
@@ -41,19 +44,21 @@ export async function openStage(): Promise<Stage & AsyncDisposable> {
   await migrateDatabase(server.url);
   const database = new SimulatedDatabase(server.url);
   stack.defer(() => database.close());
-  const signer = await treasurySignerFromFile(await treasuryFile(folder), {
-    usdcMint: deriveKey(CHAIN_SEED, "usdc mint").address,
+  const usdcMint = deriveKey(CHAIN_SEED, "usdc mint").address;
+  const signer = await treasurySignerFromFile(await keyFile(folder, "treasury"), {
+    usdcMint,
     limits: SIMULATED_LIMITS,
   });
+  const sponsor = await sponsorSignerFromFile(await keyFile(folder, "sponsor"), { usdcMint });
   const opened = stack.move();
-  return { database, signer, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { database, signer, sponsor, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 /** The same wallet in every run, in the format of solana-keygen. */
-async function treasuryFile(folder: string): Promise<string> {
-  const secret = createHash("sha256").update("treasury of the simulation").digest();
+async function keyFile(folder: string, owner: string): Promise<string> {
+  const secret = createHash("sha256").update(`${owner} of the simulation`).digest();
   const { address } = await createKeyPairSignerFromPrivateKeyBytes(Uint8Array.from(secret));
-  const file = join(folder, "treasury.json");
+  const file = join(folder, `${owner}.json`);
   await writeFile(file, JSON.stringify([...secret, ...decodeBase58(address)]), { mode: 0o600 });
   return file;
 }

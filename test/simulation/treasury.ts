@@ -1,6 +1,7 @@
 /** One incarnation of the treasury inside a simulated process of its own. */
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { runTaskLoop } from "../../api/jobs/loop.ts";
+import type { SponsorSigner } from "../../api/ports/sponsor-signer.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
 import { TREASURY_HANDLERS } from "../../api/treasury/handlers.ts";
 import type { TreasuryServices } from "../../api/treasury/treasury-context.ts";
@@ -17,7 +18,7 @@ export async function runTreasury(process: SimulatedProcess, outside: Outside): 
     chain: outside.chain.openFor(process, outside.faults),
     signer: signerFor(process, outside),
     screening: null,
-    sponsor: null,
+    sponsor: sponsorFor(process, outside),
     facilitator: null,
     settings: outside.treasurySettings,
     logger: loggerFor(process, outside.onLog),
@@ -36,6 +37,17 @@ function signerFor(process: SimulatedProcess, { signer, faults }: Outside): Trea
       process.call("signer signRefund", () => signer.signRefund(order), {
         rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },
         lost: () => new Error("the signer is away"),
+      }),
+  };
+}
+
+function sponsorFor(process: SimulatedProcess, { sponsor, faults }: Outside): SponsorSigner {
+  return {
+    address: sponsor.address,
+    sign: (transactionBase64, order) =>
+      process.call("sponsor sign", () => sponsor.sign(transactionBase64, order), {
+        rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },
+        lost: () => new Error("the sponsor's signer is away"),
       }),
   };
 }

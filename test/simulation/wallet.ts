@@ -9,12 +9,14 @@ import {
   createNoopSigner,
   createTransactionMessage,
   getBase58Decoder,
+  getBase64EncodedWireTransaction,
   getTransactionEncoder,
   type Instruction,
   pipe,
   type SignatureBytes,
   setTransactionMessageFeePayer,
   setTransactionMessageLifetimeUsingBlockhash,
+  type Transaction,
 } from "@solana/kit";
 import { getAddMemoInstruction } from "@solana-program/memo";
 import {
@@ -26,6 +28,7 @@ import {
 } from "@solana-program/token";
 import type { DevelopmentChain } from "../../api/local/chain/development-chain.ts";
 import { associatedTokenAddress, type ChainKey, deriveKey } from "../../api/local/chain/keys.ts";
+import { computeBudget, type Requirements } from "../x402/payment.ts";
 import type { SimulatedChain } from "./chain.ts";
 
 const DECIMALS = 6;
@@ -108,6 +111,39 @@ export class Wallet {
     ]);
   }
 
+  /** All that it has, to another wallet: what was signed before can't be paid any more. */
+  moveAway(to: Address, microUsdc: bigint): SentTransaction {
+    const mint = this.#chain.now.usdcMint;
+    const transfer = getTransferCheckedInstruction({
+      source: this.usdcAccount,
+      mint,
+      destination: associatedTokenAddress(to, mint),
+      authority: createNoopSigner(this.address),
+      amount: microUsdc,
+      decimals: DECIMALS,
+    });
+    return this.#send([transfer]);
+  }
+
+  /** What an x402 client makes of requirements: a PaymentPayload in base64, whose fee somebody else pays. */
+  x402Payload(requirements: Requirements): string {
+    const { asset, payTo, amount, extra } = requirements;
+    const mint = address(asset);
+    const transfer = getTransferCheckedInstruction({
+      source: this.usdcAccount,
+      mint,
+      destination: associatedTokenAddress(payTo, mint),
+      authority: createNoopSigner(this.address),
+      amount: BigInt(amount),
+      decimals: DECIMALS,
+    });
+    const limits = [computeBudget(2, 20_000n, 4), computeBudget(3, 1n, 8)];
+    const memo = getAddMemoInstruction({ memo: extra.memo });
+    const transaction = this.#signedBy(address(extra.feePayer), [...limits, transfer, memo]);
+    const payload = { transaction: getBase64EncodedWireTransaction(transaction) };
+    return Buffer.from(JSON.stringify({ x402Version: 2, accepted: requirements, payload })).toString("base64");
+  }
+
   /** The token account that payments go to; made once, by whoever runs the treasury. */
   createTreasuryAccount(): void {
     const mint = this.#chain.now.usdcMint;
@@ -137,19 +173,22 @@ export class Wallet {
   }
 
   #signed(instructions: readonly Instruction[]): Uint8Array {
-    const chain = this.#chain.now;
     const memo = getAddMemoInstruction({ memo: `${++this.#serial}` });
+    return Uint8Array.from(getTransactionEncoder().encode(this.#signedBy(this.address, [memo, ...instructions])));
+  }
+
+  #signedBy(feePayer: Address, instructions: readonly Instruction[]): Transaction {
+    const chain = this.#chain.now;
     const blockhash = chain.state.blockhash(chain.slot) as Blockhash;
     const message = pipe(
       createTransactionMessage({ version: 0 }),
-      (empty) => setTransactionMessageFeePayer(this.address, empty),
+      (empty) => setTransactionMessageFeePayer(feePayer, empty),
       (paid) => setTransactionMessageLifetimeUsingBlockhash({ blockhash, lastValidBlockHeight: 0n }, paid),
-      (live) => appendTransactionMessageInstructions([memo, ...instructions], live),
+      (live) => appendTransactionMessageInstructions(instructions, live),
     );
     const compiled = compileTransaction(message);
     const signature = this.#key.sign(Uint8Array.from(compiled.messageBytes)) as SignatureBytes;
-    const signed = { ...compiled, signatures: { ...compiled.signatures, [this.address]: signature } };
-    return Uint8Array.from(getTransactionEncoder().encode(signed));
+    return { ...compiled, signatures: { ...compiled.signatures, [this.address]: signature } };
   }
 }
 

@@ -3,6 +3,7 @@ import type { Settings } from "../../api/settings.ts";
 import { readSettings } from "../../api/settings.ts";
 import { Agent } from "./agent.ts";
 import { checkAlways, type Violation } from "./always.ts";
+import { SimulatedCards } from "./cards.ts";
 import { SimulatedChain } from "./chain.ts";
 import type { ApiRequest, ApiResponse, Network } from "./client.ts";
 import { Cloud } from "./cloud.ts";
@@ -55,6 +56,7 @@ export class World {
   readonly chain: SimulatedChain;
   readonly machines: Machines;
   readonly cloud: Cloud;
+  readonly cards: SimulatedCards;
   readonly nodes: readonly SimulatedNode[];
   readonly settings: Settings;
   readonly renterPollSeconds: { readonly least: number; readonly most: number };
@@ -96,7 +98,9 @@ export class World {
     this.machines = new Machines(this.timeline);
     const faults = () => this.#faults;
     this.cloud = new Cloud(this.timeline, random.stream("cloud"), this.machines, faults, this.count);
-    const { signer } = options.stage;
+    const toServers = this.networkFor("the card processor");
+    this.cards = new SimulatedCards(this.timeline, random.stream("cards"), toServers, faults, this.count);
+    const { signer, sponsor } = options.stage;
     this.settings = {
       ...readSettings({
         VOLLEY_QUOTE_KEYS: "k".repeat(43),
@@ -104,12 +108,14 @@ export class World {
         SOLANA_RPC_URL: "http://chain.simulated",
         USDC_MINT: this.chain.now.usdcMint,
         VOLLEY_TREASURY_ADDRESS: signer.address,
+        VOLLEY_SPONSOR_ADDRESS: sponsor.address,
         VOLLEY_CHAIN_POLL_MS: "4000",
         VOLLEY_MARKET_REFRESH_MS: "40000",
         VOLLEY_HEARTBEAT_INTERVAL_SECONDS: "15",
         VOLLEY_PAYMENT_LIFETIME_SECONDS: "90",
         VOLLEY_REFUND_DELAY_SECONDS: "60",
         VOLLEY_TOPUP_MIN_USDC: "0.000001",
+        VOLLEY_CARD_HOLD_SECONDS: "60",
         VOLLEY_PAYOUT_MIN_USDC: "0.000001",
         VOLLEY_PAYOUT_INTERVAL_SECONDS: "120",
         VOLLEY_PROVISIONING_TIMEOUT_SECONDS: "120",
@@ -125,7 +131,9 @@ export class World {
       database: this.database,
       chain: this.chain,
       supplier: this.cloud,
+      cards: this.cards,
       signer,
+      sponsor,
       settings: this.settings,
       treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS, anchors: false },
       taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
@@ -137,6 +145,7 @@ export class World {
     opener.fund(TREASURY_FLOAT_MICRO_USDC);
     opener.createTreasuryAccount();
     this.chain.now.faucet({ address: signer.address, lamports: TREASURY_LAMPORTS });
+    this.chain.now.faucet({ address: sponsor.address, lamports: TREASURY_LAMPORTS });
     // Money of its own, from which it pays what a fork has taken away after it was used.
     const { signature } = opener.pay([{ amountMicroUsdc: TREASURY_FLOAT_MICRO_USDC, references: [] }]);
     this.float = { signature, reference: null, amountMicroUsdc: TREASURY_FLOAT_MICRO_USDC };

@@ -47,7 +47,7 @@ export interface PaymentChanges {
 
 const COMPUTE_BUDGET = address("ComputeBudget111111111111111111111111111111");
 
-function computeBudget(kind: number, value: bigint, bytes: 4 | 8): Instruction {
+export function computeBudget(kind: number, value: bigint, bytes: 4 | 8): Instruction {
   const data = new Uint8Array(1 + bytes);
   data[0] = kind;
   const view = new DataView(data.buffer);
