@@ -67,6 +67,9 @@ const settingsSchema = z.object({
   SOLANA_NETWORK: solanaNetwork,
   USDC_MINT: address,
   TREASURY_ADDRESS: address.describe("Wallet that payments go to."),
+  SPONSORED_FEES_PER_PAYMENT: whole(0, 10)
+    .default(0)
+    .describe("For how many transaction requests of one payment the sponsor pays, where the wallet has no SOL."),
   SPONSOR_ADDRESS: address
     .optional()
     .describe("Wallet that pays the fees of x402 payments; without it there are none."),
@@ -141,6 +144,7 @@ export interface Settings {
   readonly treasuryAddress: string;
   /** Null where nobody pays the fees of x402 payments. */
   readonly sponsorAddress: string | null;
+  readonly sponsoredFeesPerPayment: number;
   readonly confirmedLimitMicroUsdc: bigint;
   /** Empty: no receipts. */
   readonly receiptKeys: readonly string[];
@@ -217,6 +221,7 @@ export function readSettings(environment: Environment): Settings {
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,
     sponsorAddress: s.SPONSOR_ADDRESS ?? null,
+    sponsoredFeesPerPayment: s.SPONSORED_FEES_PER_PAYMENT,
     confirmedLimitMicroUsdc: s.CONFIRMED_LIMIT_USDC,
     receiptKeys: s.RECEIPT_KEYS ?? [],
     auditIntervalSeconds: s.AUDIT_INTERVAL_SECONDS,

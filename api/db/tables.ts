@@ -592,8 +592,8 @@ export const sponsoredTransactions = pgTable(
     /** As it came, without the sponsor's signature. */
     transactionBase64: text("transaction_base64").notNull(),
     status: text().$type<"requested" | "signed" | "refused" | "settled" | "failed">().notNull(),
-    /** Its payer's signature, base58: how it is known on chain, whoever pays its fee. */
-    payerSignature: text("payer_signature").notNull(),
+    /** Its payer's signature, base58: how it is known on chain, whoever pays its fee. Null where the payer signs last. */
+    payerSignature: text("payer_signature"),
     /** With the sponsor's signature. */
     signedBase64: text("signed_base64"),
     /** Of the sponsor: the transaction's id on chain. */

@@ -92,7 +92,9 @@ async function openServices(
     VOLLEY_SECRET_KEY: secrets.secretKey,
     VOLLEY_TREASURY_ADDRESS: treasuryAddress,
     // On a cluster that isn't ours nobody has given the new wallet any SOL.
-    ...(chain.faucetUrl === null ? {} : { VOLLEY_SPONSOR_ADDRESS: sponsorAddress, SOLANA_NETWORK: "localnet" }),
+    ...(chain.faucetUrl === null
+      ? {}
+      : { VOLLEY_SPONSOR_ADDRESS: sponsorAddress, VOLLEY_SPONSORED_FEES_PER_PAYMENT: "2", SOLANA_NETWORK: "localnet" }),
     VOLLEY_RECEIPT_KEYS: await readOrCreateReceiptKey(dataFolder),
     VOLLEY_CHAIN_POLL_MS: "200",
     // Whoever tries it out may hold all of this machine.

@@ -3,12 +3,14 @@ export interface SponsoredPayment {
   /** Wallet that the transaction pays, of our mint. */
   readonly payTo: string;
   readonly amountMicroUsdc: bigint;
+  /** Of a transaction request that we have made, which its payer signs last; null: the payer has signed it already. */
+  readonly reference: string | null;
 }
 
 export interface SignedSponsored {
   /** The sponsor's, which is the transaction's id on chain. */
   readonly signature: string;
-  /** With both signatures. */
+  /** With the sponsor's signature, and the payer's where it was there. */
   readonly transactionBase64: string;
   /** What it costs at most. */
   readonly lamports: bigint;
@@ -17,7 +19,7 @@ export interface SignedSponsored {
 export interface SponsorSigner {
   readonly address: string;
   /**
-   * Adds the fee payer's signature to a payment that the payer has signed. Deterministic.
+   * Adds the fee payer's signature. Deterministic.
    * @throws when the transaction does anything but pay exactly that
    */
   sign(transactionBase64: string, payment: SponsoredPayment): Promise<SignedSponsored>;

@@ -97,6 +97,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,
     sponsorAddress: sponsor.address,
+    sponsoredFeesPerPayment: 0,
     confirmedLimitMicroUsdc: 100_000_000n,
     anchors: true,
     limits: {

@@ -12,6 +12,8 @@ import {
   type Instruction,
   isAddress,
   pipe,
+  setTransactionMessageComputeUnitLimit,
+  setTransactionMessageComputeUnitPrice,
   setTransactionMessageFeePayer,
   setTransactionMessageLifetimeUsingBlockhash,
 } from "@solana/kit";
@@ -24,12 +26,17 @@ import type { Context } from "../../context.ts";
 import { type Chain, ChainError } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { findPayment } from "./find-payment.ts";
+import { sponsorFor, withSponsor } from "./sponsored-fee.ts";
+
+/** A transfer takes some 6,000 units, and the memo some 10,000. */
+const COMPUTE_UNITS = 60_000;
+const PRICE_MICRO_LAMPORTS = 1n;
 
 type CreateTransaction = Operations["payments.transaction"];
 
 /**
  * A transaction that pays exactly what is missing now, so that the payer can get neither amount nor reference wrong.
- * The payer's wallet signs it, pays its fee and sends it.
+ * The payer's wallet signs it, pays its fee unless the sponsor does, and sends it.
  * @throws {VolleyError} `not_found`, `payment_closed`, `rail_unavailable`, `address_invalid`, `insufficient_balance`,
  * `unavailable`
  */
@@ -63,22 +70,38 @@ export async function createPaymentTransaction(
     amount: due.amountMicroUsdc,
     decimals: USDC_DECIMALS,
   });
-  const { blockhash, lastValidBlockHeight } = await ask((chain) => chain.latestBlockhash(), ctx.chain);
-  const message = pipe(
-    createTransactionMessage({ version: 0 }),
-    (empty) => setTransactionMessageFeePayer(payer, empty),
-    (paid) =>
-      setTransactionMessageLifetimeUsingBlockhash({ blockhash: blockhash as Blockhash, lastValidBlockHeight }, paid),
-    (live) =>
-      appendTransactionMessageInstructions(
-        [getAddMemoInstruction({ memo: payment.id }), withReference(transfer, address(due.reference))],
-        live,
-      ),
-  );
+  const memo = getAddMemoInstruction({ memo: payment.id });
+  const marked = withReference(transfer, address(due.reference));
+  const feePayer = await ask((chain) => sponsorFor(ctx, chain, payer), ctx.chain);
+  const lifetime = await ask((chain) => chain.latestBlockhash(), ctx.chain);
+  const sponsored =
+    feePayer === null
+      ? null
+      : await withSponsor(ctx, payment, {
+          transactionBase64: compile(feePayer, lifetime, [marked, memo]),
+          lastValidBlockHeight: lifetime.lastValidBlockHeight,
+        });
   return {
-    transaction: getBase64EncodedWireTransaction(compileTransaction(message)),
+    transaction: sponsored ?? compile(payer, lifetime, [memo, marked]),
     message: `${formatUsdc(due.amountMicroUsdc)} USDC to Volley for ${payment.id}`,
   };
+}
+
+function compile(
+  feePayer: Address,
+  lifetime: { readonly blockhash: string; readonly lastValidBlockHeight: bigint },
+  instructions: readonly Instruction[],
+): string {
+  const blockhash = lifetime.blockhash as Blockhash;
+  const message = pipe(
+    createTransactionMessage({ version: 0 }),
+    (empty) => setTransactionMessageFeePayer(feePayer, empty),
+    (paid) => setTransactionMessageLifetimeUsingBlockhash({ ...lifetime, blockhash }, paid),
+    (live) => setTransactionMessageComputeUnitLimit(COMPUTE_UNITS, live),
+    (limited) => setTransactionMessageComputeUnitPrice(PRICE_MICRO_LAMPORTS, limited),
+    (priced) => appendTransactionMessageInstructions(instructions, priced),
+  );
+  return getBase64EncodedWireTransaction(compileTransaction(message));
 }
 
 interface Due {

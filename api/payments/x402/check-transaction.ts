@@ -1,7 +1,8 @@
 /**
  * What a transaction must look like for us to pay its fee: the exact scheme's static layout with the sponsor acceptance
  * policy (x402 `scheme_exact_svm.md`, sections 2.1, 2.2 and 3.1), and stricter where that costs honest clients nothing.
- * The API checks before it reserves; the treasury checks again before it signs.
+ * The API checks before it reserves; the treasury checks again before it signs. Our own Solana Pay transaction requests
+ * have the same layout, with a reference, and are signed by us before the payer.
  */
 import { createHash } from "node:crypto";
 import {
@@ -29,6 +30,8 @@ export interface ExpectedPayment {
   readonly amountMicroUsdc: bigint;
   /** Null where the reader can't know it: the treasury has no key of the API's. */
   readonly memo: string | null;
+  /** Named by the transfer beside its own accounts (Solana Pay); null: nothing is. */
+  readonly reference: string | null;
 }
 
 export interface CheckedTransaction {
@@ -39,12 +42,15 @@ export interface CheckedTransaction {
   /** The token account that they come from. */
   readonly source: string;
   readonly blockhash: string;
-  /** By which it is known on chain, whoever pays its fee. */
-  readonly payerSignature: string;
   /** What ties it to its request. */
   readonly memo: string;
   /** What it costs the sponsor at most. */
   readonly feeLamports: bigint;
+}
+
+export interface CheckedPayment extends CheckedTransaction {
+  /** By which it is known on chain, whoever pays its fee. */
+  readonly payerSignature: string;
 }
 
 /** Why it isn't taken, in the words of the reference implementation and in a sentence. */
@@ -90,18 +96,38 @@ interface Message {
   readonly blockhash: string;
 }
 
-/** @throws {TransactionRefusal} */
-export async function checkTransaction(base64: string, expected: ExpectedPayment): Promise<CheckedTransaction> {
+/**
+ * A payment that its payer has signed.
+ * @throws {TransactionRefusal}
+ */
+export async function checkPayment(base64: string, expected: ExpectedPayment): Promise<CheckedPayment> {
   const transaction = decode(base64);
+  const checked = checkLayout(transaction, expected);
+  const payerSignature = await checkPayersSignature(transaction, checked.payer, expected.feePayer);
+  return { ...checked, payerSignature };
+}
+
+/**
+ * A transaction that we have made, and that nobody has signed.
+ * @throws {TransactionRefusal}
+ */
+export function checkUnsigned(base64: string, expected: ExpectedPayment): CheckedTransaction {
+  const transaction = decode(base64);
+  if (Object.values(transaction.signatures).some((signature) => signature !== null)) {
+    throw new TransactionRefusal("signature_invalid", "The transaction has to be signed by nobody yet.");
+  }
+  return checkLayout(transaction, expected);
+}
+
+function checkLayout(transaction: Transaction, expected: ExpectedPayment): CheckedTransaction {
   const { instructions, payer, blockhash } = readMessage(transaction, expected);
   const [limit, price, transfer, ...rest] = instructions;
   if (limit === undefined || price === undefined || transfer === undefined) throw wrongCount();
   const feeLamports = SIGNATURES * LAMPORTS_PER_SIGNATURE + priorityFee(limit, price);
   const source = checkTransfer(transfer, payer, expected);
   const memo = checkRest(rest, payer, expected.memo);
-  const payerSignature = await checkPayersSignature(transaction, payer, expected.feePayer);
   const id = createHash("sha256").update(Uint8Array.from(transaction.messageBytes)).digest("hex");
-  return { id, payer, source, blockhash, payerSignature, memo, feeLamports };
+  return { id, payer, source, blockhash, memo, feeLamports };
 }
 
 function decode(base64: string): Transaction {
@@ -228,10 +254,10 @@ function computeBudget({ program, accounts, data }: Instruction, kind: number, b
 
 /** @returns the account that the money comes from */
 function checkTransfer({ program, accounts, data }: Instruction, payer: string, expected: ExpectedPayment): string {
-  const [source, mint, destination, authority] = accounts;
+  const [source, mint, destination, authority, ...marks] = accounts;
   const isTransfer =
     program === TOKEN_PROGRAM_ADDRESS && data.length === TRANSFER_BYTES && data[0] === TRANSFER_CHECKED;
-  if (!isTransfer || accounts.length !== 4 || source === undefined) {
+  if (!isTransfer || source === undefined || marks.join() !== (expected.reference ?? "")) {
     throw new TransactionRefusal(
       "no_transfer_instruction",
       "The third instruction has to be TransferChecked of the Token program, with its four accounts.",

@@ -4,7 +4,7 @@ import { canonicalJson } from "../../idempotency/key.ts";
 import { requireAllowedAddress } from "../../identity/screen-address.ts";
 import { ChainError } from "../../ports/chain.ts";
 import { treasuryAccount } from "../inbound/treasury-account.ts";
-import { type CheckedTransaction, checkTransaction, TransactionRefusal } from "./check-transaction.ts";
+import { type CheckedPayment, checkPayment, TransactionRefusal } from "./check-transaction.ts";
 import { type PaymentRequirements, paymentPayloadSchema } from "./protocol.ts";
 import { type PayableRequest, paymentRequired, paymentRequirements } from "./requirements.ts";
 
@@ -90,16 +90,17 @@ async function check(
   { extra }: PaymentRequirements,
   amountMicroUsdc: bigint,
   invalid: (detail: string) => VolleyError,
-): Promise<CheckedTransaction> {
+): Promise<CheckedPayment> {
   const { tokenAccount, mint, owner } = await treasuryAccount(ctx.settings);
   try {
-    return await checkTransaction(transactionBase64, {
+    return await checkPayment(transactionBase64, {
       feePayer: extra.feePayer,
       mint,
       payTo: owner,
       tokenAccount,
       amountMicroUsdc,
       memo: extra.memo,
+      reference: null,
     });
   } catch (error) {
     if (!(error instanceof TransactionRefusal)) throw error;

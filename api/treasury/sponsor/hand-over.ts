@@ -4,7 +4,7 @@ import { wake } from "../../db/database.ts";
 import { inboundTransfers } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
-import { checkTransaction, TransactionRefusal } from "../../payments/x402/check-transaction.ts";
+import { checkPayment, TransactionRefusal } from "../../payments/x402/check-transaction.ts";
 import { networkOf } from "../../payments/x402/network.ts";
 import { TIMEOUT_SECONDS } from "../../payments/x402/protocol.ts";
 import { type Facilitator, FacilitatorError, type SettleOrder } from "../../ports/facilitator.ts";
@@ -62,9 +62,9 @@ async function orderOf(
   const { sponsorAddress: feePayer } = ctx.settings;
   if (feePayer === null) return "No fee payer is named.";
   const { tokenAccount, mint, owner: payTo } = await treasuryAccount(ctx.settings);
-  const expected = { feePayer, mint, payTo, tokenAccount, amountMicroUsdc, memo: null };
+  const expected = { feePayer, mint, payTo, tokenAccount, amountMicroUsdc, memo: null, reference: null };
   try {
-    const { memo } = await checkTransaction(row.transactionBase64, expected);
+    const { memo } = await checkPayment(row.transactionBase64, expected);
     const requirements = {
       scheme: "exact" as const,
       network: networkOf(ctx.settings),

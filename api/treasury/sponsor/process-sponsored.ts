@@ -3,7 +3,7 @@
  * sent until they have landed or can't land any more, and then it is over, one way or the other: nothing is signed anew.
  */
 import { eq } from "drizzle-orm";
-import { wake } from "../../db/database.ts";
+import { type Transaction, wake } from "../../db/database.ts";
 import { payments, sponsoredTransactions } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
@@ -13,15 +13,7 @@ import type { SignedSponsored, SponsorSigner } from "../../ports/sponsor-signer.
 import { recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
 import { handOver, watchHandedOver } from "./hand-over.ts";
-import {
-  close,
-  mayLand,
-  type Sponsored,
-  type SponsoredPayment,
-  setStatus,
-  soon,
-  takeRequested,
-} from "./sponsored-row.ts";
+import { close, mayLand, type Sponsored, type SponsoredPayment, soon, takeRequested } from "./sponsored-row.ts";
 
 /** Where no sponsor is, somebody else's worker does the work. */
 const NO_SPONSOR_PAUSE_MS = 60_000;
@@ -46,13 +38,15 @@ async function sign(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome> 
   if ((await ctx.chain.blockHeight("confirmed")) > row.lastValidBlockHeight) {
     return await close(ctx, row, "refused", "Its blockhash has expired.");
   }
-  if (facilitator !== null) return await handOver(ctx, facilitator, row, payment);
+  const isRequest = row.purpose === "transaction_request";
+  if (facilitator !== null && !isRequest) return await handOver(ctx, facilitator, row, payment);
+  if (facilitator !== null) return await close(ctx, row, "refused", "Nobody pays the fees of transaction requests.");
   if (sponsor === null) return { dueAtMs: ctx.clock.nowMs() + NO_SPONSOR_PAUSE_MS };
   const signed = await trySign(ctx, sponsor, row, payment);
   if (typeof signed === "string") return await close(ctx, row, "refused", signed);
   const stored = await store(ctx, row, payment, signed);
   if (stored !== null) return await close(ctx, row, "refused", stored);
-  await send(ctx, row.id, signed.transactionBase64);
+  if (!isRequest) await send(ctx, row.id, signed.transactionBase64);
   return soon(ctx);
 }
 
@@ -61,11 +55,16 @@ async function trySign(
   ctx: TreasuryContext,
   sponsor: SponsorSigner,
   row: Sponsored,
-  { amountMicroUsdc }: SponsoredPayment,
+  payment: SponsoredPayment,
 ): Promise<SignedSponsored | string> {
+  const isRequest = row.purpose === "transaction_request";
+  const reference = isRequest ? payment.reference : null;
+  if (isRequest && reference === null) return "The payment has no reference.";
+  const amountMicroUsdc = payment.amountMicroUsdc - (isRequest ? payment.receivedMicroUsdc : 0n);
   try {
     // To our own wallet, whatever the rows say.
-    return await sponsor.sign(row.transactionBase64, { payTo: ctx.settings.treasuryAddress, amountMicroUsdc });
+    const payTo = ctx.settings.treasuryAddress;
+    return await sponsor.sign(row.transactionBase64, { payTo, amountMicroUsdc, reference });
   } catch (error) {
     if (error instanceof TransactionRefusal) return error.message;
     throw error;
@@ -96,9 +95,15 @@ async function store(
       lamports,
     });
     if (over === null) await wake(tx, "payment", payment.id, ctx.clock.nowMs());
-    else await setStatus(tx, row.id, "refused", over);
+    else await discard(tx, row.id);
     return over;
   });
+}
+
+/** Bytes over a limit are nobody's, whoever can read the row. */
+async function discard(tx: Transaction, id: string): Promise<void> {
+  const unsigned = { status: "requested" as const, signature: null, signedBase64: null };
+  await tx.update(sponsoredTransactions).set(unsigned).where(eq(sponsoredTransactions.id, id));
 }
 
 /** The answer may be lost while the transaction lands, so it is the status that tells, never this. */
@@ -133,7 +138,8 @@ async function follow(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome
       "Its blockhash has expired before the transaction landed, so no money moved.",
     );
   }
-  await send(ctx, row.id, signedBase64);
+  // What its payer hasn't signed can't be sent by us.
+  if (row.purpose === "x402") await send(ctx, row.id, signedBase64);
   return soon(ctx);
 }
 

@@ -8,7 +8,7 @@ import {
   partiallySignTransaction,
 } from "@solana/kit";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
-import { checkTransaction } from "../../payments/x402/check-transaction.ts";
+import { checkPayment, checkUnsigned } from "../../payments/x402/check-transaction.ts";
 import type { SponsorSigner } from "../../ports/sponsor-signer.ts";
 import { readKeyFile } from "../key-file.ts";
 
@@ -17,16 +17,12 @@ export async function sponsorSignerFromFile(path: string, options: { usdcMint: s
   const signer = await createKeyPairSignerFromBytes(await readKeyFile(path));
   return {
     address: signer.address,
-    async sign(base64, { payTo, amountMicroUsdc }) {
+    async sign(base64, { payTo, amountMicroUsdc, reference }) {
       const { tokenAccount, mint } = await treasuryAccount({ treasuryAddress: payTo, usdcMint: options.usdcMint });
-      const { feeLamports } = await checkTransaction(base64, {
-        feePayer: signer.address,
-        mint,
-        payTo,
-        tokenAccount,
-        amountMicroUsdc,
-        memo: null,
-      });
+      const feePayer = signer.address;
+      const expected = { feePayer, mint, payTo, tokenAccount, amountMicroUsdc, memo: null, reference };
+      const { feeLamports } =
+        reference === null ? await checkPayment(base64, expected) : checkUnsigned(base64, expected);
       const transaction = getTransactionDecoder().decode(getBase64Encoder().encode(base64));
       const signed = await partiallySignTransaction([signer.keyPair], transaction);
       return {

@@ -27,7 +27,10 @@ export async function takeRequested(
 ): Promise<"ours" | "gone" | "taken"> {
   if (clusterId !== null) await lockCluster(tx, clusterId);
   const [payment] = await tx.select().from(payments).where(eq(payments.id, paymentId)).for("no key update");
-  if (payment?.status !== "pending" || payment.expiresAt <= ctx.clock.nowMs()) return "gone";
+  // A part may have arrived of what a transaction request asks the rest of; an x402 payment comes whole.
+  const isDue =
+    payment?.status === "pending" || (payment?.status === "detected" && row.purpose === "transaction_request");
+  if (!isDue || payment.expiresAt <= ctx.clock.nowMs()) return "gone";
   const taken = await tx
     .update(sponsoredTransactions)
     .set({ status: "signed", signature: signed?.signature ?? null, signedBase64: signed?.transactionBase64 ?? null })
@@ -65,7 +68,7 @@ export async function close(
   return "done";
 }
 
-export async function setStatus(
+async function setStatus(
   tx: Transaction,
   id: string,
   status: Sponsored["status"],

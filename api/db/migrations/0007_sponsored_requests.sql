@@ -1,0 +1,1 @@
+ALTER TABLE "sponsored_transactions" ALTER COLUMN "payer_signature" DROP NOT NULL;
