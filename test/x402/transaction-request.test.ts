@@ -40,13 +40,16 @@ test("the cluster is paid, and the wallet has never had any SOL", { timeout: 60_
   app.chain.chain.faucet({ address: wallet.address, microUsdc: 100_000_000n });
   const request = { quote_token: quote.token, payment: { rail: "solana_pay" } };
   const cluster = await succeed(face, "clusters.reserve", request, { idempotencyKey: freshKey() });
-  const { spl_token: mint, transaction_request_url: url } = solanaPayOf(cluster.payment);
+  const { spl_token: mint } = solanaPayOf(cluster.payment);
+  const link = `${app.url}/v1/payments/${cluster.payment.id}/transaction`;
   const rpc = createSolanaRpc(app.chain.rpcUrl);
   await until("the wallet's money is confirmed", async () => {
-    const { value } = await rpc.getTokenAccountsByOwner(wallet.address, { mint: address(mint) }).send();
+    const { value } = await rpc
+      .getTokenAccountsByOwner(wallet.address, { mint: address(mint) }, { encoding: "jsonParsed" })
+      .send();
     return value.length > 0;
   });
-  const given = await fetchTransaction(rpc, wallet.address, url.replace(/^solana:/, ""));
+  const given = await fetchTransaction(rpc, wallet.address, link);
   expect(Object.keys(given.signatures)).toHaveLength(2);
   const signed = await partiallySignTransaction([wallet.keyPair], given);
   await rpc.sendTransaction(getBase64EncodedWireTransaction(signed), { encoding: "base64" }).send();
