@@ -374,7 +374,7 @@ export interface Output {
 export interface Event {
   id: string;
   object: "event";
-  type: "cluster.reserved" | "cluster.paid" | "cluster.expired" | "cluster.node_ready" | "cluster.node_exited" | "cluster.running" | "cluster.extended" | "cluster.stopping" | "cluster.stopped" | "cluster.failed" | "payment.detected" | "payment.settled" | "payment.underpaid" | "payment.overpaid" | "payment.late" | "payment.rejected" | "refund.created" | "refund.sent" | "refund.finalized" | (string & {});
+  type: "cluster.reserved" | "cluster.paid" | "cluster.expired" | "cluster.node_ready" | "cluster.node_exited" | "cluster.running" | "cluster.extended" | "cluster.stopping" | "cluster.stopped" | "cluster.failed" | "payment.detected" | "payment.settled" | "payment.underpaid" | "payment.overpaid" | "payment.late" | "payment.rejected" | "refund.created" | "refund.held" | "refund.sent" | "refund.finalized" | (string & {});
   clusterId: string;
   createdAt: string;
   data: Record<string, unknown>;

@@ -21,6 +21,7 @@ import { fund } from "../ledger/fund.ts";
 import { hold } from "../ledger/hold.ts";
 import { bill } from "../market/price.ts";
 import { availableCredit } from "../payments/available-credit.ts";
+import { requireChainOpen } from "../payments/chain-closed.ts";
 import { commitmentFor } from "../payments/inbound/commitment-for.ts";
 import { insufficientBalance } from "../payments/insufficient-balance.ts";
 import { newReference } from "../payments/solana-pay/transfer-request.ts";
@@ -182,6 +183,7 @@ async function askForPayment(
   const nowMs = ctx.clock.nowMs();
   const id = newId(ctx, "payment");
   const expiresAt = Math.min(nowMs + ctx.settings.paymentLifetimeSeconds * 1000, cluster.endsAt);
+  await requireChainOpen(tx);
   const holdTransferId = await hold(ctx, tx, {
     clusterId: cluster.id,
     ownerId: cluster.id,

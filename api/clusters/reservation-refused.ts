@@ -3,6 +3,7 @@ import type { Context } from "../context.ts";
 import { accountFrozen, sessionUnknown } from "../identity/open-account.ts";
 import { createQuote } from "../market/create-quote.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
+import { chainClosed } from "../payments/chain-closed.ts";
 import { insufficientBalance } from "../payments/insufficient-balance.ts";
 import { holdsExceeded } from "./unpaid-holds.ts";
 
@@ -35,6 +36,8 @@ export async function reservationRefused(
       return new VolleyError("payment_used", "This payment has bought another cluster.", {
         nextAction: "Ask for a new quote and pay anew; one signed payment is good for one cluster.",
       });
+    case "VR008":
+      return chainClosed();
     default:
       return state.constraint === "accounts_not_negative" ? insufficientBalance() : null;
   }

@@ -7,6 +7,7 @@ import { customers, payments } from "../db/tables.ts";
 import { runIdempotent } from "../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../identity/open-account.ts";
 import { insertCardTopup, showCheckout } from "./cards/card-topup.ts";
+import { requireChainOpen } from "./chain-closed.ts";
 import { commitmentFor } from "./inbound/commitment-for.ts";
 import { newReference } from "./solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
@@ -19,7 +20,7 @@ const OPEN_TOPUPS_MAX = 20;
 /**
  * Asks for a payment into the account's balance. Whatever comes for it is credited: less, more, or late.
  * @throws {VolleyError} `unauthenticated`, `credential_invalid`, `account_frozen`, `amount_out_of_range`,
- * `holds_exceeded`, `idempotency_*`
+ * `holds_exceeded`, `unavailable`, `idempotency_*`
  */
 export async function createTopup(ctx: Context, input: InputOf<Create>): Promise<OutputOf<Create>> {
   const { id: customerId } = await openAccount(ctx);
@@ -66,6 +67,7 @@ async function insertWalletTopup(
 ): Promise<PaymentRow> {
   const { settings } = ctx;
   const nowMs = ctx.clock.nowMs();
+  await requireChainOpen(tx);
   const [payment] = await tx
     .insert(payments)
     .values({

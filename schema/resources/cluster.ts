@@ -130,6 +130,7 @@ export const EVENT_TYPES = [
   "payment.late",
   "payment.rejected",
   "refund.created",
+  "refund.held",
   "refund.sent",
   "refund.finalized",
 ] as const;

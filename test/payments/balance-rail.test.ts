@@ -4,10 +4,11 @@ import { extendCluster } from "../../api/clusters/extend.ts";
 import { getCluster } from "../../api/clusters/get-cluster.ts";
 import { teardownCluster } from "../../api/clusters/teardown.ts";
 import { newId } from "../../api/context.ts";
-import { customers } from "../../api/db/tables.ts";
+import { alarms, customers } from "../../api/db/tables.ts";
 import { CHAIN_ACCOUNT, customerAccount, openAccount } from "../../api/ledger/accounts.ts";
 import { post } from "../../api/ledger/post.ts";
 import { getBalance } from "../../api/payments/balance/get-balance.ts";
+import { createTopup } from "../../api/payments/create-topup.ts";
 import { micro, newWorld, type World } from "../clusters/world.ts";
 import { type SignedIn, signIn } from "../harness/account.ts";
 
@@ -109,6 +110,39 @@ describe("a cluster that is paid from the balance", () => {
       await world.db.update(customers).set({ frozenAt: null, frozenReason: null });
     }
     expect(await balance()).toEqual({ available: 10_000_000n, held: 0n });
+  });
+});
+
+describe("while the treasury's token account can't be used", () => {
+  const name = "treasury_account_unusable";
+  beforeAll(async () => {
+    await world.db.insert(alarms).values({ name, detail: "frozen", blocksOutbound: true, raisedAt: 1, seenAt: 1 });
+  });
+  afterAll(async () => {
+    await world.db.delete(alarms);
+  });
+
+  test("nobody is asked to pay on chain, and balances pay as ever", async () => {
+    await deposit(10_000_000n);
+    const nodeId = await world.node();
+    const refused = { code: "unavailable", message: expect.stringContaining("on chain") };
+    const onChain = world.reserveAs(world.anyone({ idempotencyKey: "on chain" }), world.quote({ nodeIds: [nodeId] }));
+    await expect(onChain).rejects.toMatchObject(refused);
+    await expect(createTopup(keyed(), { amount: "25", rail: "solana_pay" })).rejects.toMatchObject(refused);
+    expect(await world.free(nodeId)).toBe(8);
+    expect(await reserve(nodeId)).toMatchObject({ status: "provisioning" });
+  });
+
+  test("what was reserved before can't be extended on chain either", async () => {
+    await world.db.delete(alarms);
+    const cluster = await world.running([await world.node()]);
+    await world.db.insert(alarms).values({ name, detail: "frozen", blocksOutbound: true, raisedAt: 1, seenAt: 1 });
+    const extended = extendCluster(world.holder(cluster, { idempotencyKey: "more" }), {
+      id: cluster.id,
+      duration_seconds: 1800,
+      dry_run: false,
+    });
+    await expect(extended).rejects.toMatchObject({ code: "unavailable" });
   });
 });
 

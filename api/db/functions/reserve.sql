@@ -2,8 +2,8 @@
 -- of the gang, hold, payment, event and the tasks that follow. All or nothing: any fault raises.
 -- A repeated request gets its answer whatever has become of the quote since, so the key is looked at first.
 -- SQLSTATEs: VR001 quote_used, VR002 capacity_gone (DETAIL: the machines that are short), VR003 holds_exceeded,
--- VR004 quote_expired, VR005 session_unknown, VR006 account_frozen (DETAIL: why), VR007 payment_used. A balance that is too low breaks the
--- ledger's constraint accounts_not_negative.
+-- VR004 quote_expired, VR005 session_unknown, VR006 account_frozen (DETAIL: why), VR007 payment_used,
+-- VR008 chain_closed. A balance that is too low breaks the ledger's constraint accounts_not_negative.
 CREATE OR REPLACE FUNCTION reserve_cluster(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   now_ms bigint := (request->>'now_ms')::bigint;
@@ -74,6 +74,10 @@ BEGIN
 
   IF (request->>'quote_expires_at')::bigint <= now_ms THEN
     RAISE EXCEPTION 'quote_expired' USING ERRCODE = 'VR004';
+  END IF;
+  -- Nobody is asked to send money where it would be stuck.
+  IF NOT paid AND EXISTS (SELECT 1 FROM alarms WHERE name = 'treasury_account_unusable') THEN
+    RAISE EXCEPTION 'chain_closed' USING ERRCODE = 'VR008';
   END IF;
   -- Who comes from one address comes one by one, or all of them would see too little of each other.
   IF holds_max IS NOT NULL OR held_gpus_max IS NOT NULL THEN

@@ -1,6 +1,8 @@
+import { toMoney } from "@volley/schema/money";
 import { and, eq, isNull } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import { clusters, refundAttempts, refunds } from "../../db/tables.ts";
+import { appendEvent } from "../../events/append.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
 import { raiseHeldAlarm } from "../../payments/refunds/held-alarm.ts";
@@ -33,6 +35,10 @@ export async function holdRefund(ctx: TreasuryContext, refund: RefundRow, obstac
     if (alive.length > 0) return;
     if (now.status !== "held" || now.reason !== reason) {
       await tx.update(refunds).set({ status: "held", reason }).where(eq(refunds.id, now.id));
+      if (cluster !== null) {
+        const amount = toMoney(now.amountMicroUsdc);
+        await appendEvent(ctx, tx, cluster.id, "refund.held", { refund_id: now.id, amount, to: now.toAddress, reason });
+      }
       if (cluster?.bill?.refund.id === now.id) {
         const bill = { ...cluster.bill, refund: toBillRefund({ ...now, status: "held" }) };
         await tx.update(clusters).set({ bill }).where(eq(clusters.id, cluster.id));
