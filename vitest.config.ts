@@ -1,13 +1,31 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+
+/** Change globals of their process, or are told apart by it. */
+const APART = ["crash", "simulation", "runtime", "sdk", "cli", "e2e", "agent"].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: { alias: { graphql: "graphql/index.js" }, dedupe: ["graphql"] },
   test: {
-    include: ["test/**/*.test.ts"],
-    globalSetup: ["test/harness/global-setup.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     server: { deps: { inline: ["type-graphql", "graphql-query-complexity", "@apollo/server"] } },
+    projects: [
+      {
+        extends: true,
+        test: { name: "apart", include: APART, globalSetup: ["test/harness/global-setup.ts"] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "together",
+          include: ["test/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...APART],
+          globalSetup: ["test/harness/global-setup.ts"],
+          // The modules of the API are loaded once for all of these files.
+          isolate: false,
+        },
+      },
+    ],
   },
 });
