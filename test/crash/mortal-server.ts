@@ -49,9 +49,9 @@ export class MortalServer implements AsyncDisposable {
     return (await keypairSignerFromFile(this.local.payer_keypair_path)).address;
   }
 
-  async pay(url: string): Promise<void> {
+  async pay(url: string, signal?: AbortSignal): Promise<void> {
     const signer = await keypairSignerFromFile(this.local.payer_keypair_path);
-    await payTransferRequest({ url, signer, rpcUrl: this.local.rpc_url });
+    await payTransferRequest({ url, signer, rpcUrl: this.local.rpc_url, signal });
   }
 
   async payerMicroUsdc(): Promise<bigint> {

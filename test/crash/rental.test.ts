@@ -124,9 +124,12 @@ describe("a server that is killed", () => {
       expect((await reserve(quote, payer, key)).secret).toBe(handle.secret);
 
       // Sent, and perhaps not confirmed yet.
-      const paying = server.pay(handle.data.payment.solanaPay?.url ?? "").catch(() => undefined);
+      const sending = new AbortController();
+      const paying = server.pay(handle.data.payment.solanaPay?.url ?? "", sending.signal).catch(() => undefined);
       await delay(150);
       await server.kill();
+      // It would go on sending for minutes, to whoever answers at that address.
+      sending.abort();
       await paying;
       await server.start();
       const seen = await server.until("the payment was seen or can be repeated", async () => {
