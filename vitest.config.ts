@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 3,
+    maxWorkers: 2,
     server: { deps: { inline: ["type-graphql", "graphql-query-complexity", "@apollo/server"] } },
     projects: [
       {

@@ -240,7 +240,7 @@ describe("a gang", () => {
 
   test("starts although launches fail at first", async () => {
     const nodeId = await world.node(4);
-    world.faults({ launchFails: 0.7, launchFailsAfterCreating: 0.5 });
+    world.faults({ launchFails: 0.5, launchFailsAfterCreating: 0.5 });
     const cluster = await world.running([nodeId, nodeId, nodeId, nodeId]);
     expect(world.cloud.running()).toHaveLength(4);
     world.cloud.faults = NO_FAULTS;
