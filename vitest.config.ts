@@ -1,7 +1,9 @@
 import { configDefaults, defineConfig } from "vitest/config";
 
 /** Change globals of their process, or are told apart by it. */
-const APART = ["crash", "simulation", "runtime", "sdk", "cli", "e2e", "agent"].map((folder) => `test/${folder}/**/*.test.ts`);
+const APART = ["crash", "simulation", "runtime", "sdk", "cli", "e2e", "agent"].map(
+  (folder) => `test/${folder}/**/*.test.ts`,
+);
 
 export default defineConfig({
   resolve: { alias: { graphql: "graphql/index.js" }, dedupe: ["graphql"] },
