@@ -31,14 +31,14 @@ interface Claim {
 }
 
 /** A reservation whose payment was claimed, whatever the transaction does. */
-async function claim(changes: PaymentChanges = {}, payerHas = PRICE): Promise<Claim> {
-  const reservation = await world.reserve({ amountMicroUsdc: PRICE });
+async function claim(changes: PaymentChanges = {}, payerHas = PRICE, price = PRICE): Promise<Claim> {
+  const reservation = await world.reserve({ amountMicroUsdc: price });
   const payer = await world.wallet(payerHas);
   const { value } = await rpcOf(world.chain).getLatestBlockhash({ commitment: "confirmed" }).send();
   const requirements = {
     scheme: "exact",
     network: "",
-    amount: PRICE.toString(),
+    amount: price.toString(),
     asset: world.chain.usdcMint,
     payTo: world.treasury.address,
     maxTimeoutSeconds: 60,
@@ -103,6 +103,53 @@ test("ten workers at once sign one transaction", async () => {
   await settle(one);
   expect(await world.payment(one.reservation)).toMatchObject({ status: "settled", receivedMicroUsdc: PRICE });
   expect(await world.faults()).toEqual([]);
+});
+
+test("above what may count at `confirmed`, it settles when it is final", async () => {
+  const price = world.ctx.settings.confirmedLimitMicroUsdc + PRICE;
+  const one = await claim({}, price, price);
+  await step(one);
+  world.advance(1);
+  await world.watch(one.reservation);
+  expect(await world.payment(one.reservation)).toMatchObject({ status: "detected", receivedMicroUsdc: price });
+  world.advance(10);
+  await world.watch(one.reservation);
+  expect(await world.payment(one.reservation)).toMatchObject({ status: "settled", receivedMicroUsdc: price });
+});
+
+test("a worker that was slow doesn't say that nothing comes of what another one has sent", async () => {
+  const one = await claim();
+  const slow = {
+    ...world.ctx.chain,
+    blockHeight: async () => {
+      await step(one);
+      world.advance(10);
+      return 2n ** 60n;
+    },
+  };
+  await step(one, { chain: slow });
+  expect(await rowOf(one)).toMatchObject({ status: "signed" });
+  await settle(one);
+  expect(await rowOf(one)).toMatchObject({ status: "settled" });
+});
+
+test("what another worker has refused meanwhile is not sent", async () => {
+  const one = await claim();
+  const { sponsor: signer, chain } = world.ctx;
+  let sent = 0;
+  const slow = {
+    ...signer,
+    sign: async (...order: Parameters<NonNullable<typeof signer>["sign"]>) => {
+      await world.db
+        .update(sponsoredTransactions)
+        .set({ status: "refused" })
+        .where(eq(sponsoredTransactions.id, one.id));
+      return await signer?.sign(...order);
+    },
+  } as typeof signer;
+  await step(one, { sponsor: slow, chain: { ...chain, sendTransaction: async () => void sent++ } });
+  expect(sent).toBe(0);
+  expect(await signingsOf(one)).toEqual([]);
 });
 
 describe("a crash", () => {

@@ -46,8 +46,9 @@ export async function compareBalance(
 async function sumNotOnChain(ctx: BooksAndChain, commitment: "confirmed" | "finalized"): Promise<bigint> {
   const open = await ctx.db.select().from(inboundTransfers).where(eq(inboundTransfers.finality, "confirmed"));
   let sum = 0n;
-  for (const row of open) {
-    if ((await ctx.chain.transaction(row.signature, commitment)) === null) sum += row.amountMicroUsdc;
+  for (const [signature, rows] of Map.groupBy(open, (row) => row.signature)) {
+    if ((await ctx.chain.transaction(signature, commitment)) !== null) continue;
+    for (const { amountMicroUsdc } of rows) sum += amountMicroUsdc;
   }
   return sum;
 }

@@ -1,8 +1,7 @@
 import { and, asc, eq, isNull, lte } from "drizzle-orm";
 import type { Context } from "../../context.ts";
 import { inboundTransfers, payments } from "../../db/tables.ts";
-import { ChainError, TWO_NODES } from "../../ports/chain.ts";
-import { attributeTransfers } from "./attribute-transfers.ts";
+import { ChainError, type ChainTransaction, TWO_NODES } from "../../ports/chain.ts";
 import { dropInbound } from "./drop-inbound.ts";
 import type { InboundRow } from "./inbound-reference.ts";
 import { processTransaction } from "./process-transaction.ts";
@@ -33,26 +32,31 @@ export async function confirmFinality(ctx: Context, treasury: TreasuryAccount, p
     )
     .orderBy(asc(inboundTransfers.createdAt))
     .limit(ROWS_MAX);
-  for (const row of open) {
+  // A transaction can hold some sixty transfers at the price of one, so nodes are asked for it once.
+  for (const [signature, rows] of Map.groupBy(open, (row) => row.signature)) {
     ctx.signal.throwIfAborted();
     try {
-      await confirmOne(ctx, treasury, row, finalizedSlot);
+      const transaction = await ctx.chain.transaction(signature, "finalized", TWO_NODES);
+      for (const row of rows) await confirmOne(ctx, treasury, row, { transaction, finalizedSlot });
     } catch (error) {
       // What the nodes don't agree about now must not keep the others from becoming final.
       if (!(error instanceof ChainError)) throw error;
-      const { signature } = row;
       ctx.logger.warn("a transfer could not be confirmed and will be looked at again", { signature, error });
     }
   }
+}
+
+interface Found {
+  readonly transaction: ChainTransaction | null;
+  readonly finalizedSlot: bigint;
 }
 
 async function confirmOne(
   ctx: Context,
   treasury: TreasuryAccount,
   row: InboundRow,
-  finalizedSlot: bigint,
+  { transaction, finalizedSlot }: Found,
 ): Promise<void> {
-  const transaction = await ctx.chain.transaction(row.signature, "finalized", TWO_NODES);
   if (transaction === null) {
     await noteMissing(ctx, row, finalizedSlot);
     return;
@@ -67,17 +71,19 @@ async function confirmOne(
     await processTransaction(ctx, treasury, transaction, "finalized");
     return;
   }
-  const references = await referenceOf(ctx, row.paymentId);
-  const { transfers } = attributeTransfers(verified, references);
+  // The row knows whom it was for; the transaction may not, as x402 clients know no references.
+  const transfers = [{ ...same, reference: await referenceOf(ctx, row.paymentId) }];
   const { signature, slot, blockTimeSeconds } = verified;
-  const ours = transfers.filter((transfer) => transfer.index === row.transferIndex);
-  await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers: ours, finality: "finalized" });
+  await recordInbound(ctx, { signature, slot, blockTimeSeconds, transfers, finality: "finalized" });
 }
 
-async function referenceOf(ctx: Context, paymentId: string | null): Promise<Set<string>> {
-  if (paymentId === null) return new Set();
-  const found = await ctx.db.select({ reference: payments.reference }).from(payments).where(eq(payments.id, paymentId));
-  return new Set(found.flatMap((payment) => payment.reference ?? []));
+async function referenceOf(ctx: Context, paymentId: string | null): Promise<string | null> {
+  if (paymentId === null) return null;
+  const [payment] = await ctx.db
+    .select({ reference: payments.reference })
+    .from(payments)
+    .where(eq(payments.id, paymentId));
+  return payment?.reference ?? null;
 }
 
 async function noteMissing(ctx: Context, row: InboundRow, finalizedSlot: bigint): Promise<void> {
