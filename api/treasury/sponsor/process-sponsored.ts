@@ -45,7 +45,8 @@ async function sign(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome> 
   const signed = await trySign(ctx, sponsor, row, payment);
   if (typeof signed === "string") return await close(ctx, row, "refused", signed);
   const stored = await store(ctx, row, payment, signed);
-  if (stored !== null) return await close(ctx, row, "refused", stored);
+  if (stored === "taken") return soon(ctx);
+  if (stored !== "ours") return await close(ctx, row, "refused", stored.refused);
   if (!isRequest) await send(ctx, row.id, signed.transactionBase64);
   return soon(ctx);
 }
@@ -73,19 +74,18 @@ async function trySign(
 
 /**
  * Counts and stores what was signed. Bytes that aren't stored are never sent.
- * @returns why they aren't, in a sentence
+ * @returns `taken` when another worker was faster: what it has stored is sent, and what it has refused isn't
  */
 async function store(
   ctx: TreasuryContext,
   row: Sponsored,
   payment: SponsoredPayment,
   signed: SignedSponsored,
-): Promise<string | null> {
+): Promise<"ours" | "taken" | { readonly refused: string }> {
   return await ctx.db.transaction(async (tx) => {
     const taken = await takeRequested(ctx, tx, row, payment, signed);
-    if (taken === "gone") return "The reservation has ended.";
-    // By another worker, with the same bytes.
-    if (taken === "taken") return null;
+    if (taken === "gone") return { refused: "The reservation has ended." };
+    if (taken === "taken") return "taken";
     const { signature, lamports } = signed;
     const over = await recordSigning(ctx, tx, {
       signature,
@@ -94,9 +94,12 @@ async function store(
       microUsdc: 0n,
       lamports,
     });
-    if (over === null) await wake(tx, "payment", payment.id, ctx.clock.nowMs());
-    else await discard(tx, row.id);
-    return over;
+    if (over === null) {
+      await wake(tx, "payment", payment.id, ctx.clock.nowMs());
+      return "ours";
+    }
+    await discard(tx, row.id);
+    return { refused: over };
   });
 }
 

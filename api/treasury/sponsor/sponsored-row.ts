@@ -50,29 +50,30 @@ export async function mayLand(ctx: TreasuryContext, lastValidBlockHeight: bigint
   return height <= lastValidBlockHeight + EXPIRY_MARGIN_BLOCKS;
 }
 
-/** The end. Of a payment that won't come any more the cluster is told, which then holds its machines no longer. */
+/**
+ * The end. Of a payment that won't come any more the cluster is told, which then holds its machines no longer. What
+ * another worker has signed meanwhile is not refused, whatever this one believes: its money may be on its way.
+ */
 export async function close(
   ctx: TreasuryContext,
   row: Sponsored,
   status: "refused" | "settled" | "failed",
   reason: string | null,
-): Promise<"done"> {
-  await ctx.db.transaction(async (tx) => {
-    await setStatus(tx, row.id, status, reason);
+): Promise<TaskOutcome> {
+  const isClosed = await ctx.db.transaction(async (tx) => {
+    const from = status === "refused" ? "requested" : "signed";
+    const closed = await tx
+      .update(sponsoredTransactions)
+      .set({ status, reason })
+      .where(and(eq(sponsoredTransactions.id, row.id), eq(sponsoredTransactions.status, from)))
+      .returning({ id: sponsoredTransactions.id });
     const [payment] = await tx.select().from(payments).where(eq(payments.id, row.paymentId));
-    if (status !== "settled" && payment?.clusterId != null) {
+    if (closed.length > 0 && status !== "settled" && payment?.clusterId != null) {
       await wake(tx, "cluster", payment.clusterId, ctx.clock.nowMs());
     }
+    return closed.length > 0;
   });
+  if (!isClosed) return soon(ctx);
   if (status !== "settled") ctx.logger.warn("a sponsored transaction brings nothing", { sponsored_id: row.id, reason });
   return "done";
-}
-
-async function setStatus(
-  tx: Transaction,
-  id: string,
-  status: Sponsored["status"],
-  reason: string | null,
-): Promise<void> {
-  await tx.update(sponsoredTransactions).set({ status, reason }).where(eq(sponsoredTransactions.id, id));
 }
