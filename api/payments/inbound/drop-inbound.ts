@@ -4,7 +4,7 @@ import { endCluster, notifyEnded } from "../../clusters/end-cluster.ts";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
-import { inboundTransfers, payments, refunds } from "../../db/tables.ts";
+import { inboundTransfers, payments } from "../../db/tables.ts";
 import { appendEvent } from "../../events/append.ts";
 import {
   CHAIN_ACCOUNT,
@@ -19,10 +19,10 @@ import { post } from "../../ledger/post.ts";
 import { resolve } from "../../ledger/resolve.ts";
 import { smaller } from "../../ledger/smaller.ts";
 import { refundRest } from "../refunds/refund-rest.ts";
-import { returnToCredit } from "../refunds/return-to-credit.ts";
 import { updateBillRefund } from "../refunds/update-bill-refund.ts";
 import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
+import { recoverableOf, takeBackRefunds, takeBackRest } from "./take-back.ts";
 
 /**
  * A transfer that had been seen at `confirmed` vanished with its fork: its ledger transfer is reversed. What it paid
@@ -77,14 +77,14 @@ async function dropFromTopup(
   amountMicroUsdc: bigint,
   reference: string,
 ): Promise<void> {
-  let lost = amountMicroUsdc;
-  for (const owner of [payment.id, payment.customerId ?? ""]) {
-    const account = customerAccount(owner);
-    const recovered = smaller(lost, (await balanceOf(tx, account)).availableMicroUsdc);
-    await reverse(ctx, tx, account, recovered, reference);
-    lost -= recovered;
-  }
-  await reverse(ctx, tx, LOSS_ACCOUNT, lost, reference);
+  const { id, customerId } = payment;
+  if (customerId === null) throw new Error(`top-up ${id} belongs to nobody`);
+  const arrived = customerAccount(id);
+  const unspent = smaller(amountMicroUsdc, (await balanceOf(tx, arrived)).availableMicroUsdc);
+  await reverse(ctx, tx, arrived, unspent, reference);
+  const recovered = await recoverableOf(ctx, tx, customerId, amountMicroUsdc - unspent);
+  await reverse(ctx, tx, customerAccount(customerId), recovered, reference);
+  await reverse(ctx, tx, LOSS_ACCOUNT, amountMicroUsdc - unspent - recovered, reference);
   if (payment.status === "settled") {
     await tx.update(payments).set({ status: "detected", settledAt: null }).where(eq(payments.id, payment.id));
   }
@@ -118,6 +118,8 @@ async function dropFromCluster(
   }
   const available = async () => (await balanceOf(tx, customerAccount(clusterId))).availableMicroUsdc;
   if ((await available()) < row.amountMicroUsdc) await takeBackRefunds(ctx, tx, clusterId);
+  const missing = row.amountMicroUsdc - (await available());
+  if (cluster !== null && missing > 0n) await takeBackRest(ctx, tx, cluster, missing);
   const recovered = smaller(await available(), row.amountMicroUsdc);
   await reverse(ctx, tx, customerAccount(clusterId), recovered, reference);
   await reverse(ctx, tx, LOSS_ACCOUNT, row.amountMicroUsdc - recovered, reference);
@@ -129,17 +131,6 @@ async function dropFromCluster(
   }
   await refundAgain(ctx, tx, clusterId);
   return null;
-}
-
-/** Refunds that haven't been signed yet, as none is before the cluster's money is final, become credit again. */
-async function takeBackRefunds(ctx: Context, tx: Transaction, clusterId: string): Promise<void> {
-  const pending = await tx
-    .select()
-    .from(refunds)
-    .where(and(eq(refunds.clusterId, clusterId), eq(refunds.status, "pending")))
-    .orderBy(refunds.id)
-    .for("update");
-  for (const refund of pending) await returnToCredit(ctx, tx, refund);
 }
 
 /** What is left of an ended cluster's money goes where it was to go. */

@@ -1,0 +1,102 @@
+/** Money that isn't final, dust, and floods of small refunds, against whoever waits for money to leave. */
+import type { KeyPairSigner } from "@solana/kit";
+import { eq } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { endCluster } from "../../api/clusters/end-cluster.ts";
+import { lockCluster } from "../../api/clusters/open-cluster.ts";
+import { clusters, inboundTransfers, refunds } from "../../api/db/tables.ts";
+import { LOSS_ACCOUNT } from "../../api/ledger/accounts.ts";
+import { balanceOf } from "../../api/ledger/balance-of.ts";
+import { getBalance } from "../../api/payments/balance/get-balance.ts";
+import { createTopup } from "../../api/payments/create-topup.ts";
+import { dropInbound } from "../../api/payments/inbound/drop-inbound.ts";
+import { watchPayment } from "../../api/payments/inbound/watch-payment.ts";
+import { createRefund } from "../../api/payments/refunds/create-refund.ts";
+import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
+import { oneUsdc } from "../chain/wallet.ts";
+import { type SignedIn, signIn } from "../harness/account.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
+import { type MoneyWorld, newMoneyWorld } from "./world.ts";
+
+const AMOUNT = 20_000_000n;
+
+let world: MoneyWorld;
+beforeAll(async () => {
+  world = await newMoneyWorld(30);
+});
+afterAll(() => world.close());
+let keys = 0;
+const keyed = (who: SignedIn) => who.as({ idempotencyKey: `key-${++keys}` });
+const payer = async (microUsdc = 1_000n * oneUsdc) => signIn(world.ctx, await world.wallet(microUsdc));
+const availableOf = async (who: SignedIn) => (await getBalance(who.as(), {})).available.amount;
+const lossOf = async () => (await balanceOf(world.db, LOSS_ACCOUNT)).postedMicroUsdc;
+const rowOf = async (signature: string) => {
+  const [row] = await world.db.select().from(inboundTransfers).where(eq(inboundTransfers.signature, signature));
+  if (row === undefined) throw new Error("no such transfer");
+  return row;
+};
+const refundRow = async (id: string) => (await world.db.select().from(refunds).where(eq(refunds.id, id)))[0];
+
+/** A cluster of the account that ends as soon as it is paid for, so that all of it is left over. */
+async function endedCluster(payer: KeyPairSigner, options: { customerId?: string; refundAddress?: string }) {
+  const { customerId = null, ...rest } = options;
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, ...rest });
+  await world.db.update(clusters).set({ customerId }).where(eq(clusters.id, reservation.clusterId));
+  const signature = await world.pay(payer, AMOUNT, [reservation.reference]);
+  world.advance(1);
+  await world.watch(reservation);
+  await world.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, reservation.clusterId);
+    if (cluster === null) throw new Error("no such cluster");
+    const meteredUntilMs = world.clock.nowMs();
+    await endCluster(world.ctx, tx, cluster, { status: "stopping", reason: "released", meteredUntilMs });
+  });
+  return { reservation, signature };
+}
+
+async function toppedUp(who: SignedIn, amount: string) {
+  const topup = await createTopup(keyed(who), { amount, rail: "solana_pay" });
+  const signature = await world.pay(who.wallet, BigInt(Number(amount) * 1e6), [solanaPayOf(topup).reference]);
+  world.advance(1);
+  await watchPayment(world.ctx, topup.id);
+  return { topup, signature };
+}
+
+test("a top-up that vanishes takes the unsigned refund of its money with it", async () => {
+  const who = await payer();
+  const { signature } = await toppedUp(who, "20");
+  const refund = await createRefund(keyed(who), { to: who.wallet.address, amount: "15" });
+  const older = await createRefund(keyed(who), { to: who.wallet.address });
+  await processRefund(world.ctx, refund.id);
+  await dropInbound(world.ctx, await rowOf(signature));
+  for (const { id } of [refund, older]) expect(await refundRow(id)).toMatchObject({ status: "cancelled" });
+  expect(await availableOf(who)).toBe("0.000000");
+  expect(await lossOf()).toBe(0n);
+  // Its fork was the chain after all.
+  await world.catchUp();
+  expect(await availableOf(who)).toBe("20.000000");
+  expect(await world.faults()).toEqual([]);
+});
+
+test("what a vanished payment's cluster left over for the balance is taken back", async () => {
+  const who = await payer();
+  const { signature, reservation } = await endedCluster(who.wallet, { customerId: who.account.id });
+  expect(await availableOf(who)).toBe("20.000000");
+  const refund = await createRefund(keyed(who), { to: who.wallet.address, amount: "1" });
+  await dropInbound(world.ctx, await rowOf(signature));
+  expect(await availableOf(who)).toBe("0.000000");
+  expect(await refundRow(refund.id)).toMatchObject({ status: "cancelled" });
+  expect(await lossOf()).toBe(0n);
+  const { bill } = await world.cluster(reservation);
+  expect(bill).toMatchObject({
+    paid: { amount: "0.000000" },
+    refund: { to: "balance", amount: { amount: "0.000000" } },
+  });
+  await world.catchUp();
+  expect(await availableOf(who)).toBe("20.000000");
+  expect((await world.cluster(reservation)).bill).toMatchObject({
+    paid: { amount: "20.000000" },
+    refund: { amount: { amount: "20.000000" } },
+  });
+  expect(await world.faults()).toEqual([]);
+});
