@@ -1,7 +1,7 @@
 /** Money that isn't final, dust, and floods of small refunds, against whoever waits for money to leave. */
 import type { KeyPairSigner } from "@solana/kit";
 import { eq } from "drizzle-orm";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
 import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import { clusters, inboundTransfers, refunds } from "../../api/db/tables.ts";
@@ -99,4 +99,45 @@ test("what a vanished payment's cluster left over for the balance is taken back"
     refund: { amount: { amount: "20.000000" } },
   });
   expect(await world.faults()).toEqual([]);
+});
+
+describe("money that isn't final yet doesn't leave", () => {
+  test("from the balance, when it came there from a cluster", async () => {
+    const who = await payer();
+    await endedCluster(who.wallet, { customerId: who.account.id });
+    const refund = await createRefund(keyed(who), { to: who.wallet.address });
+    await processRefund(world.ctx, refund.id);
+    expect(await refundRow(refund.id)).toMatchObject({ status: "pending" });
+    await world.catchUp();
+    await world.finishRefund(refund.id);
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("from a cluster, when it may have come there from the balance", async () => {
+    const who = await payer();
+    const to = { customerId: who.account.id, refundAddress: who.wallet.address };
+    const { reservation } = await endedCluster(who.wallet, to);
+    await world.catchUp();
+    await toppedUp(who, "20");
+    const [refund] = await world.refunds(reservation);
+    await processRefund(world.ctx, refund?.id ?? "");
+    expect(await refundRow(refund?.id ?? "")).toMatchObject({ status: "pending" });
+    await world.catchUp();
+    await world.finishRefund(refund?.id ?? "");
+    expect(await world.faults()).toEqual([]);
+  });
+});
+
+test("whoever goes on sending dust holds up nobody's refund", async () => {
+  const who = await payer();
+  const { topup } = await toppedUp(who, "20");
+  await world.catchUp();
+  const refund = await createRefund(keyed(who), { to: who.wallet.address });
+  world.clock.pass(60_000);
+  const attacker = await world.wallet();
+  await world.pay(attacker, 1n, [solanaPayOf(topup).reference]);
+  world.advance(1);
+  await world.sweep();
+  await processRefund(world.ctx, refund.id);
+  expect(await refundRow(refund.id)).toMatchObject({ status: "sent" });
 });

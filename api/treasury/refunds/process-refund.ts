@@ -7,7 +7,7 @@
 import { isVolleyError } from "@volley/schema/errors";
 import { toMoney } from "@volley/schema/money";
 import type { EventType } from "@volley/schema/resources/cluster";
-import { and, count, desc, eq, isNull } from "drizzle-orm";
+import { and, count, desc, eq, isNull, lte, or } from "drizzle-orm";
 import { type ClusterRow, lockCluster } from "../../clusters/open-cluster.ts";
 import type { Transaction } from "../../db/database.ts";
 import { clusters, inboundTransfers, payments, refundAttempts, refunds } from "../../db/tables.ts";
@@ -27,7 +27,7 @@ import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import { overTransactionLimit, recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
-import { frozenReason } from "./frozen-reason.ts";
+import { accountOf, frozenReason } from "./frozen-reason.ts";
 import { holdRefund, type Obstacle } from "./hold-refund.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
@@ -38,6 +38,8 @@ const EXPIRY_MARGIN_BLOCKS = 32n;
 const POLLS_PER_LOOK = 2;
 const FAILED_PAUSE_MS = 30_000;
 const RECENT = 1_000;
+/** Of the process that writes down what comes and the one that begins refunds. */
+const CLOCKS_APART_MS = 60_000;
 
 export async function processRefund(ctx: TreasuryContext, id: string): Promise<TaskOutcome> {
   const [refund] = await ctx.db.select().from(refunds).where(eq(refunds.id, id));
@@ -89,20 +91,31 @@ async function liveAttempt(ctx: TreasuryContext, refundId: string): Promise<Atte
   return attempt ?? null;
 }
 
-/** Only money that no fork can take away any more is sent on. What suppliers have earned is long final. */
-async function hasUnfinishedMoney(ctx: TreasuryContext, { clusterId, customerId }: RefundRow): Promise<boolean> {
-  const owned =
-    clusterId !== null
-      ? eq(payments.clusterId, clusterId)
-      : customerId !== null
-        ? eq(payments.customerId, customerId)
-        : null;
-  if (owned === null) return false;
+/**
+ * Only money that no fork can take away any more is sent on; an account's goes back and forth between its balance and
+ * its clusters. What came after the refund was begun isn't in it: else whoever sends dust in time could hold it up for
+ * ever. What suppliers have earned is long final.
+ */
+async function hasUnfinishedMoney(ctx: TreasuryContext, refund: RefundRow): Promise<boolean> {
+  const { clusterId } = refund;
+  const customerId = await accountOf(ctx.db, refund);
+  const owned = [
+    ...(clusterId === null ? [] : [eq(payments.clusterId, clusterId)]),
+    ...(customerId === null ? [] : [eq(payments.customerId, customerId), eq(clusters.customerId, customerId)]),
+  ];
+  if (owned.length === 0) return false;
   const [open] = await ctx.db
     .select({ count: count() })
     .from(inboundTransfers)
     .innerJoin(payments, eq(payments.id, inboundTransfers.paymentId))
-    .where(and(owned, eq(inboundTransfers.finality, "confirmed")));
+    .leftJoin(clusters, eq(clusters.id, payments.clusterId))
+    .where(
+      and(
+        or(...owned),
+        eq(inboundTransfers.finality, "confirmed"),
+        lte(inboundTransfers.createdAt, refund.createdAt + CLOCKS_APART_MS),
+      ),
+    );
   return (open?.count ?? 0) > 0;
 }
 
