@@ -141,3 +141,25 @@ test("whoever goes on sending dust holds up nobody's refund", async () => {
   await processRefund(world.ctx, refund.id);
   expect(await refundRow(refund.id)).toMatchObject({ status: "sent" });
 });
+
+test("dust to an ended cluster is two refunds, however much of it comes: one under way, and one for the rest", async () => {
+  const attacker = await world.wallet();
+  const { reservation } = await endedCluster(attacker, { refundAddress: attacker.address });
+  await world.catchUp();
+  const [first] = await world.refunds(reservation);
+  await world.finishRefund(first?.id ?? "");
+  const { reference } = reservation;
+  await world.send(
+    attacker,
+    await Promise.all([1n, 2n, 3n, 4n].map((amount) => world.transferTo(attacker, amount, [reference]))),
+  );
+  await world.catchUp();
+  expect(await world.refunds(reservation)).toHaveLength(2);
+  for (const { id } of await world.refunds(reservation)) await world.finishRefund(id);
+  const rest = (await world.refunds(reservation)).filter(({ status }) => status === "pending");
+  expect(rest.map(({ amountMicroUsdc }) => amountMicroUsdc)).toEqual([9n]);
+  await world.finishRefund(rest[0]?.id ?? "");
+  expect((await world.refunds(reservation)).every(({ status }) => status === "finalized")).toBe(true);
+  await world.catchUp();
+  expect(await world.faults()).toEqual([]);
+});

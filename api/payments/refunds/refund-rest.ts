@@ -1,7 +1,9 @@
 import { parseUsdc, toMoney } from "@volley/schema/money";
 import type { Bill, KeptBill } from "@volley/schema/resources/cluster";
-import { type Context, newId } from "../../context.ts";
+import { and, eq, inArray } from "drizzle-orm";
+import { type Maker, newId } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
+import { refunds } from "../../db/tables.ts";
 import { customerAccount, openAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
@@ -20,12 +22,13 @@ export interface RestOwner {
  * balance, else it stays credit of the cluster. The caller holds the cluster's row.
  * @returns the refund's part of the cluster's bill
  */
-export async function refundRest(ctx: Context, tx: Transaction, cluster: RestOwner): Promise<Bill["refund"]> {
+export async function refundRest(ctx: Maker, tx: Transaction, cluster: RestOwner): Promise<Bill["refund"]> {
   const amountMicroUsdc = await availableCredit(tx, cluster.id);
-  if (cluster.refundAddress !== null && amountMicroUsdc > 0n) {
+  const { refundAddress: toAddress } = cluster;
+  if (toAddress !== null && amountMicroUsdc > 0n && !(await isUnderWay(tx, cluster.id, toAddress))) {
     const owner = { clusterId: cluster.id };
     // Whoever reserved chose it before there was anything to steal, so it need not wait.
-    const order = { owner, toAddress: cluster.refundAddress, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
+    const order = { owner, toAddress, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
     return toBillRefund(await beginRefund(ctx, tx, order));
   }
   if (cluster.customerId !== null && cluster.refundAddress === null) {
@@ -34,8 +37,22 @@ export async function refundRest(ctx: Context, tx: Transaction, cluster: RestOwn
   return { id: null, amount: toMoney(amountMicroUsdc), to: "credit", status: "credited", signature: null };
 }
 
+/**
+ * Each refund costs the treasury a fee, and one transaction can bring dust sixty times: what comes while a refund is
+ * under way is credit until that one is final, and then goes all at once.
+ */
+async function isUnderWay(tx: Transaction, clusterId: string, toAddress: string): Promise<boolean> {
+  const isOpen = inArray(refunds.status, ["pending", "held", "sent"]);
+  const found = await tx
+    .select({ id: refunds.id })
+    .from(refunds)
+    .where(and(eq(refunds.clusterId, clusterId), eq(refunds.toAddress, toAddress), isOpen))
+    .limit(1);
+  return found.length > 0;
+}
+
 async function moveToBalance(
-  ctx: Context,
+  ctx: Maker,
   tx: Transaction,
   cluster: RestOwner,
   customerId: string,

@@ -23,7 +23,9 @@ import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refun
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
 import { clearHeldAlarm } from "../../payments/refunds/held-alarm.ts";
 import { isUnsigned } from "../../payments/refunds/is-unsigned.ts";
+import { refundRest } from "../../payments/refunds/refund-rest.ts";
 import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
+import { updateBillRefund } from "../../payments/refunds/update-bill-refund.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
 import { overTransactionLimit, recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
@@ -311,6 +313,10 @@ async function finalize(ctx: TreasuryContext, refund: RefundRow, attempt: Attemp
       to: now.toAddress,
       signature,
     });
+    // What has come while this one was under way.
+    if (cluster !== null && cluster.bill !== null && cluster.refundAddress !== null) {
+      await updateBillRefund(tx, cluster, await refundRest(ctx, tx, cluster));
+    }
   });
   notifyOwner(ctx, refund);
 }
