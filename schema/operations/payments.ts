@@ -101,6 +101,7 @@ export const refundsCreate = defineOperation({
     "nothing_to_refund",
     "insufficient_balance",
     "account_frozen",
+    "rate_limited",
     "address_refused",
     "address_invalid",
     "challenge_invalid",

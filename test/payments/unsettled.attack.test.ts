@@ -163,3 +163,16 @@ test("dust to an ended cluster is two refunds, however much of it comes: one und
   await world.catchUp();
   expect(await world.faults()).toEqual([]);
 });
+
+test("one account asks for fifty refunds a day, however many requests come together, and so spends no more of our fees", async () => {
+  const who = await payer();
+  await toppedUp(who, "20");
+  const ask = (as = who) => createRefund(keyed(as), { to: who.wallet.address, amount: "0.000001" });
+  const answers = await Promise.allSettled(Array.from({ length: 60 }, () => ask()));
+  expect(answers.filter(({ status }) => status === "fulfilled")).toHaveLength(50);
+  const refused = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason.code] : []));
+  expect(new Set(refused)).toEqual(new Set(["rate_limited"]));
+  expect(await availableOf(who)).toBe("19.999950");
+  world.clock.pass(86_400_000);
+  await ask(await signIn(world.ctx, who.wallet));
+});

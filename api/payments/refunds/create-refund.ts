@@ -1,10 +1,10 @@
 import { formatUsdc, type InputOf, type Operations, type OutputOf, parseUsdc, VolleyError } from "@volley/schema";
 import type { Id } from "@volley/schema/ids";
-import { and, eq, inArray } from "drizzle-orm";
+import { and, count, eq, gt, inArray, type SQL } from "drizzle-orm";
 import { clusterNotFound, lockCluster, openCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
-import { customers, payments } from "../../db/tables.ts";
+import { customers, payments, refunds } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../../identity/open-account.ts";
 import { requireAllowedAddress } from "../../identity/screen-address.ts";
@@ -19,6 +19,10 @@ import { checkRefundAddress } from "./check-refund-address.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
 import { updateBillRefund } from "./update-bill-refund.ts";
 
+/** Each costs the treasury a fee out of its limit of a day, which is everybody's. */
+const REFUNDS_PER_DAY_MAX = 50;
+const DAY_MS = 86_400_000;
+
 type Create = Operations["refunds.create"];
 type Input = InputOf<Create>;
 
@@ -27,7 +31,7 @@ type Input = InputOf<Create>;
  * was set before there was money, gets it at once; any other after a delay, in which the refund can be cancelled.
  * @throws {VolleyError} `unauthenticated`, `credential_invalid`, `not_found`, `invalid_field`, `address_invalid`,
  * `nothing_to_refund`, `insufficient_balance`, `account_frozen`, `address_refused`, `challenge_invalid`, `signature_invalid`,
- * `idempotency_*`
+ * `rate_limited`, `idempotency_*`
  */
 export async function createRefund(ctx: Context, input: Input): Promise<OutputOf<Create>> {
   const { cluster_id: clusterId, amount } = input;
@@ -58,6 +62,7 @@ async function fromCluster(ctx: Context, tx: Transaction, id: Id<"cluster">, inp
   const notBeforeMs = await earliest(ctx, tx, input, isOwners);
   const order = { owner: { clusterId: id }, toAddress: input.to, amountMicroUsdc, notBeforeMs };
   const refund = await beginRefund(ctx, tx, order);
+  await requireRoom(ctx, tx, eq(refunds.clusterId, id));
   await updateBillRefund(tx, cluster, toBillRefund(refund));
   return refund;
 }
@@ -70,12 +75,26 @@ async function fromBalance(ctx: Context, tx: Transaction, customerId: string, in
   if (amountMicroUsdc > availableMicroUsdc) throw insufficientBalance();
   const notBeforeMs = await earliest(ctx, tx, input, input.to === (await walletOf(tx, customerId)));
   try {
-    return await beginRefund(ctx, tx, { owner: { customerId }, toAddress: input.to, amountMicroUsdc, notBeforeMs });
+    const owner = { customerId };
+    const refund = await beginRefund(ctx, tx, { owner, toAddress: input.to, amountMicroUsdc, notBeforeMs });
+    await requireRoom(ctx, tx, eq(refunds.customerId, customerId));
+    return refund;
   } catch (error) {
     // Spent between the look and the posting; the ledger's constraint decides.
     if (error instanceof LedgerError && error.code === "insufficient_funds") throw insufficientBalance();
     throw error;
   }
+}
+
+/** Asked once the posting has locked the owner's money, so that requests that come together are counted too. */
+async function requireRoom(ctx: Context, tx: Transaction, ofOwner: SQL): Promise<void> {
+  const isRecent = gt(refunds.createdAt, ctx.clock.nowMs() - DAY_MS);
+  const [recent] = await tx.select({ count: count() }).from(refunds).where(and(ofOwner, isRecent));
+  if ((recent?.count ?? 0) <= REFUNDS_PER_DAY_MAX) return;
+  throw new VolleyError("rate_limited", `No more than ${REFUNDS_PER_DAY_MAX} refunds can be asked for in a day.`, {
+    nextAction: "Ask for one refund of the whole amount.",
+    retryAfterSeconds: 3600,
+  });
 }
 
 async function walletOf(tx: Transaction, customerId: string | null): Promise<string | null> {
