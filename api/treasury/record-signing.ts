@@ -43,14 +43,17 @@ export async function recordSigning(ctx: TreasuryContext, tx: Transaction, signi
   const nowMs = ctx.clock.nowMs();
   const [today] = await rows<{ micro_usdc: string; lamports: string }>(
     tx,
-    sql`SELECT coalesce(sum(micro_usdc), 0)::text AS micro_usdc, coalesce(sum(lamports), 0)::text AS lamports
+    // The sponsor's wallet is another one, and strangers decide what it spends: that must not hold up what leaves.
+    sql`SELECT coalesce(sum(micro_usdc), 0)::text AS micro_usdc,
+               coalesce(sum(lamports) FILTER (
+                 WHERE (purpose = 'sponsor') = ${signing.purpose === "sponsor"}::boolean), 0)::text AS lamports
         FROM treasury_signings WHERE created_at >= ${nowMs - (nowMs % DAY_MS)}::bigint`,
   );
   if (BigInt(today?.micro_usdc ?? 0) + signing.microUsdc > limits.dayMaxMicroUsdc) {
     return `With it the treasury would sign more than ${formatUsdc(limits.dayMaxMicroUsdc)} USDC today, its limit of one day (UTC).`;
   }
   if (BigInt(today?.lamports ?? 0) + signing.lamports > limits.dayMaxLamports) {
-    return `With it the treasury would spend more than ${limits.dayMaxLamports} lamports today, its limit of one day (UTC).`;
+    return `With it the treasury would spend more than ${limits.dayMaxLamports} lamports today, the limit of one wallet and day (UTC).`;
   }
   await tx.insert(treasurySignings).values({ ...signing, createdAt: nowMs });
   return null;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openDatabase, sqlState } from "../../api/db/database.ts";
 import { alarms, customers, events, refundAttempts, refunds, treasurySignings } from "../../api/db/tables.ts";
 import { createRefund } from "../../api/payments/refunds/create-refund.ts";
+import { recordSigning } from "../../api/treasury/record-signing.ts";
 import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
 import type { TreasuryLimits } from "../../api/treasury/treasury-settings.ts";
 import { send, usdcAccountOf } from "../chain/wallet.ts";
@@ -91,6 +92,18 @@ test("fees count too", async () => {
   await processRefund(tight, second);
   expect(await refundOf(second)).toMatchObject({ status: "held", reason: expect.stringContaining("lamports today") });
   await world.finishRefund(second);
+});
+
+test("what the sponsor's wallet spends on payments that anybody may ask for holds up no refund", async () => {
+  const [id = ""] = await pendingRefunds(1);
+  const tight = withLimits({ dayMaxLamports: 10_000n });
+  const sponsored = { purpose: "sponsor" as const, reference: "asked for", microUsdc: 0n, lamports: 10_000n };
+  const sign = (signature: string) =>
+    world.db.transaction((tx) => recordSigning(tight, tx, { ...sponsored, signature }));
+  expect(await sign("first of the day")).toBeNull();
+  expect(await sign("second of the day")).toMatch(/lamports today/);
+  await world.finishRefund(id, tight);
+  expect(await refundOf(id)).toMatchObject({ status: "finalized" });
 });
 
 test("two treasuries at once sign no more than the day's limit", async () => {
