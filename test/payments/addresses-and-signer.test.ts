@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getProgramDerivedAddress } from "@solana/kit";
-import { TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
+import { AuthorityType, getSetAuthorityInstruction, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkRefundAddress } from "../../api/payments/refunds/check-refund-address.ts";
 import { newReference } from "../../api/payments/solana-pay/transfer-request.ts";
@@ -43,6 +43,32 @@ describe("an address for refunds", () => {
     world.chain.faucet({ address: vault, lamports: oneSol, microUsdc: 1n });
     world.advance(1);
     await check(vault);
+  });
+
+  test("is not a wallet whose USDC account somebody else has taken over", async () => {
+    const [robbed, thief] = [await world.wallet(), await world.wallet()];
+    const takeover = getSetAuthorityInstruction({
+      owned: await usdcAccountOf(world.chain, robbed.address),
+      owner: robbed,
+      authorityType: AuthorityType.AccountOwner,
+      newAuthority: thief.address,
+    });
+    await world.send(robbed, [takeover]);
+    world.advance(1);
+    await expect(check(robbed.address)).rejects.toMatchObject({
+      code: "address_invalid",
+      message: expect.stringContaining("belongs to"),
+    });
+  });
+
+  test("is not a wallet whose USDC account the issuer has frozen", async () => {
+    const wallet = await world.wallet();
+    world.advance(1);
+    const chain = { ...world.ctx.chain, tokenAccount: async () => ({ owner: wallet.address, isFrozen: true }) };
+    await expect(checkRefundAddress({ ...world.ctx, chain }, wallet.address)).rejects.toMatchObject({
+      code: "address_invalid",
+      message: expect.stringContaining("frozen"),
+    });
   });
 
   test.each([

@@ -37,11 +37,15 @@ export async function checkRefundAddress(ctx: Asked, text: string): Promise<void
     mint: address(ctx.settings.usdcMint),
     tokenProgram: TOKEN_PROGRAM_ADDRESS,
   });
-  if ((await ask(ctx, (chain) => chain.tokenBalance(usdcAccount, "confirmed"))) === null) {
+  const account = await ask(ctx, (chain) => chain.tokenAccount(usdcAccount));
+  if (account === null) {
     throw invalid(
       "The wallet has no USDC account yet; receiving any USDC, or adding the token in the wallet, opens one.",
     );
   }
+  // The address stays when the account is signed over, as those are who fall for a thief's transaction.
+  if (account.owner !== text) throw invalid(`Its USDC account belongs to ${account.owner} now.`);
+  if (account.isFrozen) throw invalid("The issuer of USDC has frozen its USDC account.");
 }
 
 const invalid = (why: string) =>
