@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type Facilitator, FacilitatorError, type SettleAnswer, type SettleOrder } from "../ports/facilitator.ts";
 
 const TIMEOUT_MS = 30_000;
-const ANSWER_LENGTH_MAX = 65_536;
+const ANSWER_BYTES_MAX = 65_536;
 
 const answerSchema = z.object({
   success: z.boolean(),
@@ -36,11 +36,22 @@ async function ask(endpoint: string, body: string, token: string | null): Promis
       redirect: "error",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    const text = await response.text();
-    if (text.length > ANSWER_LENGTH_MAX) throw new RangeError("the answer is too long");
+    const text = await readText(response);
     // A refusal may come with an error status and the same body.
     return answerSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new FacilitatorError("the facilitator did not answer as it should", { cause });
   }
+}
+
+/** Whoever answers is somebody else, so no more is taken in than an answer can be. */
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > ANSWER_BYTES_MAX) throw new RangeError("the answer is too long");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
