@@ -6,9 +6,11 @@ import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expireUnpaid } from "../../api/clusters/expire-unpaid.ts";
 import { clusters, payments, sponsoredTransactions, treasurySignings } from "../../api/db/tables.ts";
+import { listUnallocated } from "../../api/payments/unallocated/list-unallocated.ts";
 import { ChainError } from "../../api/ports/chain.ts";
 import { processSponsored } from "../../api/treasury/sponsor/process-sponsored.ts";
 import { rpcOf } from "../chain/wallet.ts";
+import { signIn } from "../harness/account.ts";
 import type { Reservation } from "../harness/reservation.ts";
 import { type MoneyWorld, newMoneyWorld } from "../payments/world.ts";
 import { naming, type PaymentChanges, transactionFor } from "./payment.ts";
@@ -257,4 +259,65 @@ test("where no sponsor's key is, somebody else's worker does it", async () => {
   const one = await claim();
   expect(await step(one, { sponsor: null })).toEqual({ dueAtMs: world.clock.nowMs() + 60_000 });
   expect(await rowOf(one)).toMatchObject({ status: "requested" });
+});
+
+describe("a facilitator that refuses what it has sent or will send", () => {
+  /** Lands the payment as a facilitator would. */
+  async function land({ id, reservation }: Claim): Promise<void> {
+    const order = { payTo: world.treasury.address, amountMicroUsdc: PRICE, reference: null };
+    const { transactionBase64 } = await rowOf({ id, reservation } as Claim);
+    const signed = await world.ctx.sponsor?.sign(transactionBase64, order);
+    await world.ctx.chain.sendTransaction(signed?.transactionBase64 ?? "");
+    world.advance(1);
+  }
+  const refusingAfter = (sends: () => Promise<void>) => ({
+    sponsor: null,
+    facilitator: {
+      settle: async () => {
+        await sends();
+        return { settled: false as const, reason: "it took too long" };
+      },
+    },
+  });
+
+  test("is not believed about money that is there", async () => {
+    const one = await claim();
+    const sends = async () => {
+      await land(one);
+      await world.sweep();
+    };
+    await step(one, refusingAfter(sends));
+    expect(await rowOf(one)).toMatchObject({ status: "signed" });
+    await world.catchUp();
+    await step(one, refusingAfter(sends));
+    expect(await rowOf(one)).toMatchObject({ status: "settled" });
+  });
+
+  test("leaves the late money to its payer, who was told that none was taken and holds no secret of the cluster", async () => {
+    const one = await claim();
+    await step(
+      one,
+      refusingAfter(async () => undefined),
+    );
+    expect(await rowOf(one)).toMatchObject({ status: "failed" });
+    await land(one);
+    await world.catchUp();
+    const who = await signIn(world.ctx, one.payer);
+    const { data } = await listUnallocated(who.as(), { limit: 5 });
+    expect(data).toMatchObject([{ amount: { amount: "5.000000" }, source: one.payer.address, claimed: false }]);
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("has the late money sent to the refund address that was set", async () => {
+    const one = await claim();
+    const { clusterId } = one.reservation;
+    await world.db.update(clusters).set({ refundAddress: one.payer.address }).where(eq(clusters.id, clusterId));
+    await step(
+      one,
+      refusingAfter(async () => undefined),
+    );
+    await land(one);
+    await world.catchUp();
+    expect(await world.payment(one.reservation)).toMatchObject({ receivedMicroUsdc: PRICE });
+  });
 });

@@ -1,9 +1,9 @@
 import { toMoney } from "@volley/schema/money";
 import type { PaymentNoticeCode } from "@volley/schema/resources/payment";
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, notInArray, or } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
-import { payments, sponsoredTransactions } from "../../db/tables.ts";
+import { clusters, payments, sponsoredTransactions } from "../../db/tables.ts";
 import { isAddressAllowed } from "../../identity/screen-address.ts";
 import type { ChainTransaction } from "../../ports/chain.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
@@ -86,15 +86,26 @@ async function namedPayments(ctx: Context, keys: readonly string[]): Promise<Pay
 
 /**
  * The reference of the payment that an x402 client has signed this transaction for. Such a client knows nothing of
- * references; its own signature was stored when the payment was claimed.
+ * references; its own signature was stored when the payment was claimed. Once a client was told that nothing was
+ * taken, it never gets the cluster's secret: what comes all the same is unallocated, for its wallet to claim, unless
+ * the cluster itself says where money goes.
  */
 async function sponsoredReference(ctx: Context, signatures: readonly string[]): Promise<string | null> {
   const [found] = await ctx.db
     .select({ reference: payments.reference })
     .from(sponsoredTransactions)
     .innerJoin(payments, eq(payments.id, sponsoredTransactions.paymentId))
+    .innerJoin(clusters, eq(clusters.id, payments.clusterId))
     .where(
-      and(inArray(sponsoredTransactions.payerSignature, [...signatures]), eq(sponsoredTransactions.purpose, "x402")),
+      and(
+        inArray(sponsoredTransactions.payerSignature, [...signatures]),
+        eq(sponsoredTransactions.purpose, "x402"),
+        or(
+          notInArray(sponsoredTransactions.status, ["refused", "failed"]),
+          isNotNull(clusters.refundAddress),
+          isNotNull(clusters.customerId),
+        ),
+      ),
     );
   return found?.reference ?? null;
 }

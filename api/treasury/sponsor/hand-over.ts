@@ -1,5 +1,5 @@
 /** A payment whose fee a facilitator of somebody else pays. What it says is not believed: the chain tells. */
-import { and, eq } from "drizzle-orm";
+import { and, eq, inArray } from "drizzle-orm";
 import { wake } from "../../db/database.ts";
 import { inboundTransfers } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
@@ -29,7 +29,9 @@ export async function handOver(
   if (taken === "taken") return soon(ctx);
   try {
     const answer = await facilitator.settle(order);
-    if (!answer.settled) return await close(ctx, row, "failed", `The facilitator refused it: ${answer.reason}`);
+    if (!answer.settled && !(await hasArrived(ctx, row, ["confirmed", "finalized"]))) {
+      return await close(ctx, row, "failed", `The facilitator refused it: ${answer.reason}`);
+    }
   } catch (error) {
     if (!(error instanceof FacilitatorError)) throw error;
     ctx.logger.warn("the facilitator's answer is lost: the chain will tell", { sponsored_id: row.id, error });
@@ -40,16 +42,21 @@ export async function handOver(
 
 /** What somebody else was given: whatever they say, it is there or it can't come any more. */
 export async function watchHandedOver(ctx: TreasuryContext, row: Sponsored): Promise<TaskOutcome> {
-  if (await hasArrived(ctx, row)) return await close(ctx, row, "settled", null);
+  if (await hasArrived(ctx, row, ["finalized"])) return await close(ctx, row, "settled", null);
   if (await mayLand(ctx, row.lastValidBlockHeight)) return soon(ctx);
+  if (await hasArrived(ctx, row, ["confirmed"])) return soon(ctx);
   return await close(ctx, row, "failed", "The facilitator brought nothing on chain while the transaction could land.");
 }
 
-async function hasArrived(ctx: TreasuryContext, { paymentId }: Sponsored): Promise<boolean> {
+async function hasArrived(
+  ctx: TreasuryContext,
+  { paymentId }: Sponsored,
+  finality: ("confirmed" | "finalized")[],
+): Promise<boolean> {
   const [arrived] = await ctx.db
     .select({ finality: inboundTransfers.finality })
     .from(inboundTransfers)
-    .where(and(eq(inboundTransfers.paymentId, paymentId), eq(inboundTransfers.finality, "finalized")));
+    .where(and(eq(inboundTransfers.paymentId, paymentId), inArray(inboundTransfers.finality, finality)));
   return arrived !== undefined;
 }
 
