@@ -1,12 +1,13 @@
 import { sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { rows } from "../db/database.ts";
+import { purgeExpired } from "../identity/purge-expired.ts";
 import type { TaskOutcome } from "../jobs/engine.ts";
 
 const BATCH = 1_000;
 const PAUSE_MS = 3_600_000;
 
-/** The task of kind `keys`: forgets idempotency keys that have outlived their promise, a batch at a time. */
+/** The task of kind `keys`: forgets idempotency keys, challenges and sessions that are over, a batch at a time. */
 export async function purgeKeys(ctx: Context, _id: string): Promise<TaskOutcome> {
   const nowMs = ctx.clock.nowMs();
   const gone = await rows(
@@ -15,5 +16,6 @@ export async function purgeKeys(ctx: Context, _id: string): Promise<TaskOutcome>
           SELECT scope, key FROM idempotency_keys WHERE expires_at <= ${nowMs}::bigint LIMIT ${BATCH})
         RETURNING key`,
   );
-  return { dueAtMs: nowMs + (gone.length < BATCH ? PAUSE_MS : 0) };
+  const isDone = !(await purgeExpired(ctx, BATCH)) && gone.length < BATCH;
+  return { dueAtMs: nowMs + (isDone ? PAUSE_MS : 0) };
 }
