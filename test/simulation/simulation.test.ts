@@ -5,7 +5,7 @@ import { runSeed, type SeedOptions } from "./run-seed.ts";
 import { openStage, type Stage } from "./stage.ts";
 import type { World } from "./world.ts";
 
-const SEEDS = 12;
+const SEEDS = 10;
 const RENTALS = 4;
 /** For a program that hangs: on a busy machine a seed may take ten times what it takes on a quiet one. */
 const STORM_TIMEOUT_MS = 900_000;
