@@ -9,6 +9,7 @@ import { LOSS_ACCOUNT } from "../../api/ledger/accounts.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { getBalance } from "../../api/payments/balance/get-balance.ts";
 import { createTopup } from "../../api/payments/create-topup.ts";
+import { compareBalance } from "../../api/payments/inbound/compare-balance.ts";
 import { dropInbound } from "../../api/payments/inbound/drop-inbound.ts";
 import { watchPayment } from "../../api/payments/inbound/watch-payment.ts";
 import { createRefund } from "../../api/payments/refunds/create-refund.ts";
@@ -175,4 +176,27 @@ test("one account asks for fifty refunds a day, however many requests come toget
   expect(await availableOf(who)).toBe("19.999950");
   world.clock.pass(86_400_000);
   await ask(await signIn(world.ctx, who.wallet));
+});
+
+test("payments and refunds that become final while the books are compared are no difference", async () => {
+  const payees = [await payer(), await payer(), await payer()];
+  for (const who of payees) await toppedUp(who, "20");
+  await world.catchUp();
+  for (const who of payees) {
+    await processRefund(world.ctx, (await createRefund(keyed(who), { to: who.wallet.address, amount: "7" })).id);
+    await toppedUp(who, "5");
+  }
+  const { chain } = world.ctx;
+  const busy = world.with({
+    chain: {
+      ...chain,
+      transaction: async (...asked) => {
+        const found = await chain.transaction(...asked);
+        world.advance(10);
+        return found;
+      },
+    },
+  });
+  expect(await compareBalance(busy, "finalized")).toMatchObject({ differenceMicroUsdc: 0n });
+  await world.catchUp();
 });

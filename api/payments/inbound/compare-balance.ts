@@ -24,16 +24,29 @@ export interface BalanceComparison {
   readonly differenceMicroUsdc: bigint;
 }
 
-/** Our token account against the ledger, with what is in flight taken into account by name. */
-export async function compareBalance(
-  ctx: BooksAndChain,
-  commitment: "confirmed" | "finalized",
-): Promise<BalanceComparison> {
+type Commitment = "confirmed" | "finalized";
+
+/**
+ * Our token account against the ledger, with what is in flight taken into account by name. Books and chain are read in
+ * one breath, and whatever takes longer is asked as of then: else every payment that becomes final meanwhile would be a
+ * difference, and money always comes.
+ */
+export async function compareBalance(ctx: BooksAndChain, commitment: Commitment): Promise<BalanceComparison> {
   const { tokenAccount } = await treasuryAccount(ctx.settings);
-  const ledgerMicroUsdc = -(await balanceOf(ctx.db, CHAIN_ACCOUNT)).postedMicroUsdc;
-  const notYetOnChainMicroUsdc = await sumNotOnChain(ctx, commitment);
-  const refundsLandedMicroUsdc = await sumLandedRefunds(ctx, commitment);
+  const { ledgerMicroUsdc, inbound, attempts } = await readBooks(ctx);
+  const slot = await ctx.chain.slot(commitment, TWO_NODES);
   const chainMicroUsdc = (await ctx.chain.tokenBalance(tokenAccount, commitment, TWO_NODES)) ?? 0n;
+  const hasLanded = async (signature: string) => {
+    const transaction = await ctx.chain.transaction(signature, commitment);
+    return transaction !== null && transaction.slot <= slot && !transaction.failed;
+  };
+  let notYetOnChainMicroUsdc = 0n;
+  for (const [signature, rows] of Map.groupBy(inbound, (row) => row.signature)) {
+    if (await hasLanded(signature)) continue;
+    for (const { amountMicroUsdc } of rows) notYetOnChainMicroUsdc += amountMicroUsdc;
+  }
+  let refundsLandedMicroUsdc = 0n;
+  for (const { signature, amount } of attempts) if (await hasLanded(signature)) refundsLandedMicroUsdc += amount;
   return {
     chainMicroUsdc,
     ledgerMicroUsdc,
@@ -43,26 +56,18 @@ export async function compareBalance(
   };
 }
 
-async function sumNotOnChain(ctx: BooksAndChain, commitment: "confirmed" | "finalized"): Promise<bigint> {
-  const open = await ctx.db.select().from(inboundTransfers).where(eq(inboundTransfers.finality, "confirmed"));
-  let sum = 0n;
-  for (const [signature, rows] of Map.groupBy(open, (row) => row.signature)) {
-    if ((await ctx.chain.transaction(signature, commitment)) !== null) continue;
-    for (const { amountMicroUsdc } of rows) sum += amountMicroUsdc;
-  }
-  return sum;
-}
-
-async function sumLandedRefunds(ctx: BooksAndChain, commitment: "confirmed" | "finalized"): Promise<bigint> {
-  const open = await ctx.db
-    .select({ signature: refundAttempts.signature, amount: refunds.amountMicroUsdc })
-    .from(refundAttempts)
-    .innerJoin(refunds, eq(refunds.id, refundAttempts.refundId))
-    .where(and(isNull(refundAttempts.deadAt), ne(refunds.status, "finalized")));
-  let sum = 0n;
-  for (const { signature, amount } of open) {
-    const transaction = await ctx.chain.transaction(signature, commitment);
-    if (transaction !== null && !transaction.failed) sum += amount;
-  }
-  return sum;
+/** In one snapshot, so that what is written down meanwhile is in all of it or in none. */
+async function readBooks(ctx: BooksAndChain) {
+  return await ctx.db.transaction(
+    async (tx) => ({
+      ledgerMicroUsdc: -(await balanceOf(tx, CHAIN_ACCOUNT)).postedMicroUsdc,
+      inbound: await tx.select().from(inboundTransfers).where(eq(inboundTransfers.finality, "confirmed")),
+      attempts: await tx
+        .select({ signature: refundAttempts.signature, amount: refunds.amountMicroUsdc })
+        .from(refundAttempts)
+        .innerJoin(refunds, eq(refunds.id, refundAttempts.refundId))
+        .where(and(isNull(refundAttempts.deadAt), ne(refunds.status, "finalized"))),
+    }),
+    { isolationLevel: "repeatable read", accessMode: "read only" },
+  );
 }
