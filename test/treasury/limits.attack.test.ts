@@ -106,6 +106,19 @@ test("what the sponsor's wallet spends on payments that anybody may ask for hold
   expect(await refundOf(id)).toMatchObject({ status: "finalized" });
 });
 
+test("held, and then landed after all: the alarm that somebody has to look ends with it", async () => {
+  const [id = ""] = await pendingRefunds(1);
+  await processRefund(world.ctx, id);
+  // Against every expectation it was taken for dead.
+  await world.db.update(refundAttempts).set({ deadAt: 1 }).where(eq(refundAttempts.refundId, id));
+  await processRefund(withLimits({ transactionMaxMicroUsdc: CREDIT - 1n }), id);
+  expect(await alarmNames()).toEqual(["refunds_held"]);
+  world.advance(10);
+  await processRefund(world.ctx, id);
+  expect(await refundOf(id)).toMatchObject({ status: "finalized", reason: null });
+  expect(await alarmNames()).toEqual([]);
+});
+
 test("two treasuries at once sign no more than the day's limit", async () => {
   const ids = await pendingRefunds(8);
   const tight = withLimits({ dayMaxMicroUsdc: 3n * CREDIT });

@@ -305,8 +305,9 @@ async function finalize(ctx: TreasuryContext, refund: RefundRow, attempt: Attemp
     });
     await tx
       .update(refunds)
-      .set({ status: "finalized", signature, finalizedAt: ctx.clock.nowMs() })
+      .set({ status: "finalized", reason: null, signature, finalizedAt: ctx.clock.nowMs() })
       .where(eq(refunds.id, refund.id));
+    await clearHeldAlarm(tx);
     await tell(ctx, tx, cluster, { ...now, status: "finalized", signature }, "refund.finalized", {
       refund_id: refund.id,
       amount: toMoney(now.amountMicroUsdc),
