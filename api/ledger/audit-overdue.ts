@@ -13,6 +13,8 @@ const OUTBOUND_MS = 30 * MINUTE_MS;
 /** Beyond what each state allows by itself. */
 const STATE_GRACE_MS = 10 * MINUTE_MS;
 const SPONSORED_MS = 10 * MINUTE_MS;
+/** Lands like a refund; limits and other alarms may hold it for longer. */
+const ANCHOR_MS = 120 * MINUTE_MS;
 
 export interface Overdue {
   readonly taskStuck: AuditResult;
@@ -38,7 +40,10 @@ export async function auditOverdue(ctx: Pick<Context, "db" | "clock" | "settings
         WHERE status NOT IN ('finalized', 'cancelled') AND greatest(created_at, not_before) < ${before(OUTBOUND_MS)}
         UNION ALL
         SELECT 'sponsored transaction ' || id FROM sponsored_transactions
-        WHERE status = 'requested' AND created_at < ${before(SPONSORED_MS)}`,
+        WHERE status = 'requested' AND created_at < ${before(SPONSORED_MS)}
+        UNION ALL
+        SELECT 'anchor of ' || day || ' (' || status || ')' FROM receipt_anchors
+        WHERE status <> 'finalized' AND created_at < ${before(ANCHOR_MS)}`,
   );
   const clusterOverdue = await checkNone(
     ctx.db,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
 import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import { receiptAnchors, receipts, treasurySignings } from "../../api/db/tables.ts";
+import { auditOverdue } from "../../api/ledger/audit-overdue.ts";
 import { getReceipt } from "../../api/receipts/get-receipt.ts";
 import { issueReceipts } from "../../api/receipts/issue-receipts.ts";
 import { merkleProof, merkleRoot, merkleTree } from "../../api/receipts/merkle-tree.ts";
@@ -134,4 +135,17 @@ test("where anchors are off, no day is closed; the signer signs no other memo", 
   const { blockhash, lastValidBlockHeight } = await world.ctx.chain.latestBlockhash();
   const order = { memo: "pay to the bearer", blockhash, lastValidBlockHeight };
   await expect(world.ctx.signer.signAnchor(order)).rejects.toThrow("is no memo that this signer signs");
+});
+
+test("a day whose root doesn't reach the chain is told of", async () => {
+  await endedCluster();
+  world.clock.pass(DAY_MS + 600_000);
+  const limits = { ...world.ctx.settings.limits, dayMaxLamports: 0n };
+  await steps(1, { ...world.ctx, settings: { ...world.ctx.settings, limits } });
+  const broken = async () => (await auditOverdue(world.ctx)).outboundOverdue;
+  expect(await broken()).toMatchObject({ holds: true });
+  world.clock.pass(7_200_000);
+  expect(await broken()).toMatchObject({ holds: false, detail: expect.stringContaining("anchor") });
+  await steps(20);
+  expect(await broken()).toMatchObject({ holds: true });
 });
