@@ -2,7 +2,7 @@
 import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { customers, inboundTransfers } from "../../api/db/tables.ts";
+import { customers, inboundTransfers, payments } from "../../api/db/tables.ts";
 import { getBalance } from "../../api/payments/balance/get-balance.ts";
 import { createTopup } from "../../api/payments/create-topup.ts";
 import { getPayment } from "../../api/payments/get-payment.ts";
@@ -100,6 +100,23 @@ describe("a top-up", () => {
     await look(topup);
     expect(await read(who, topup)).toMatchObject({ status: "settled" });
     expect(await availableOf(who)).toBe("150.000000");
+  });
+
+  test("that nobody pays is not looked for all the time: accounts are free, and so are top-ups", async () => {
+    const topup = await askFor(await payer(0n), "5");
+    const { paymentLifetimeSeconds, chainPollMs } = world.ctx.settings;
+    const overMs = world.clock.nowMs() + paymentLifetimeSeconds * 1000;
+    let looks = 0;
+    while (world.clock.nowMs() < overMs) {
+      looks++;
+      const outcome = await look(topup);
+      if (outcome === "done") throw new Error("nobody looks any more");
+      world.clock.pass(outcome.dueAtMs - world.clock.nowMs());
+    }
+    expect(looks).toBeLessThan((paymentLifetimeSeconds * 1000) / chainPollMs / 10);
+    world.clock.pass(10_000);
+    await look(topup);
+    expect((await world.db.select().from(payments).where(eq(payments.id, topup.id)))[0]?.status).toBe("expired");
   });
 
   test.each(["0.5", "100000.000001", "0"])("of %s USDC is refused with the range", async (amount) => {

@@ -127,7 +127,18 @@ function nextLook(ctx: Context, payment: PaymentRow): TaskOutcome {
   const nowMs = ctx.clock.nowMs();
   const { chainPollMs } = ctx.settings;
   const overdueMs = nowMs - payment.expiresAt;
-  if (isOpen(payment) && overdueMs <= GRACE_MS) return { dueAtMs: nowMs + chainPollMs };
+  if (isOpen(payment) && overdueMs <= GRACE_MS) return { dueAtMs: nowMs + openPauseMs(payment, nowMs, chainPollMs) };
   if (overdueMs > WATCHED_AFTER_EXPIRY_MS) return "done";
   return { dueAtMs: nowMs + Math.min(PAUSE_MS_MAX, Math.max(chainPollMs, Math.round(overdueMs / 8))) };
+}
+
+/**
+ * Machines wait for what a reservation waits for, and their number bounds it. Top-ups cost nobody anything, so what
+ * isn't paid soon is left to the sweep more and more.
+ */
+function openPauseMs({ purpose, createdAt, expiresAt }: PaymentRow, nowMs: number, chainPollMs: number): number {
+  if (purpose !== "topup") return chainPollMs;
+  const untilOverMs = expiresAt + PENDING_GRACE_MS + 1 - nowMs;
+  const restingMs = Math.round((nowMs - createdAt) / 16);
+  return Math.max(chainPollMs, untilOverMs > 0 ? Math.min(restingMs, untilOverMs) : 0);
 }
