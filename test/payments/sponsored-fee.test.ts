@@ -14,6 +14,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Context } from "../../api/context.ts";
 import { payments, sponsoredTransactions, treasurySignings } from "../../api/db/tables.ts";
 import { createPaymentTransaction } from "../../api/payments/solana-pay/create-transaction.ts";
+import { recordSigning } from "../../api/treasury/record-signing.ts";
 import { processSponsored } from "../../api/treasury/sponsor/process-sponsored.ts";
 import type { TreasuryContext } from "../../api/treasury/treasury-context.ts";
 import type { Reservation } from "../harness/reservation.ts";
@@ -174,6 +175,22 @@ test("a treasury that is away, or that has spent its lamports, leaves the fee to
   const treasury = world.with({ settings: { ...world.ctx.settings, limits } });
   expect((await ask(spent, wallet.address, { treasury })).signers).toEqual([wallet.address]);
   expect(await rowsOf(spent)).toMatchObject([{ status: "refused" }]);
+});
+
+test("half of a day's lamports are left for payments that are signed already: asking for transactions costs nothing", async () => {
+  world.clock.pass(86_400_000);
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT });
+  const { settings } = world.ctx;
+  const tight = (lamports: bigint) =>
+    world.with({ settings: { ...settings, limits: { ...settings.limits, dayMaxLamports: lamports } } });
+  const half = 2n * FEE_LAMPORTS;
+  const first = await walletWithoutSol();
+  expect((await ask(reservation, first.address, { treasury: tight(half) })).signers).toEqual([sponsor, first.address]);
+  const second = await walletWithoutSol();
+  expect((await ask(reservation, second.address, { treasury: tight(half) })).signers).toEqual([second.address]);
+  const signed = { purpose: "sponsor" as const, reference: "x402", microUsdc: 0n, lamports: FEE_LAMPORTS };
+  const payment = { ...signed, signature: "by its payer" };
+  expect(await world.db.transaction((tx) => recordSigning(tight(half), tx, payment))).toBeNull();
 });
 
 test("what the wallet never signs ends with its blockhash, and the payment goes on", async () => {

@@ -87,7 +87,7 @@ async function store(
     if (taken === "gone") return { refused: "The reservation has ended." };
     if (taken === "taken") return "taken";
     const { signature, lamports } = signed;
-    const over = await recordSigning(ctx, tx, {
+    const over = await recordSigning(row.purpose === "x402" ? ctx : withHalfTheDay(ctx), tx, {
       signature,
       purpose: "sponsor",
       reference: row.id,
@@ -101,6 +101,13 @@ async function store(
     await discard(tx, row.id);
     return { refused: over };
   });
+}
+
+/** A transaction request costs whoever asks for it nothing, so they may not spend what signed payments need. */
+function withHalfTheDay(ctx: TreasuryContext): TreasuryContext {
+  const { settings } = ctx;
+  const limits = { ...settings.limits, dayMaxLamports: settings.limits.dayMaxLamports / 2n };
+  return { ...ctx, settings: { ...settings, limits } };
 }
 
 /** Bytes over a limit are nobody's, whoever can read the row. */
