@@ -1,12 +1,15 @@
 /** The contract, as every face of every runtime has to keep it. One matrix; the faces and the server are given. */
 
+import { createSolanaRpc, generateKeyPairSigner } from "@solana/kit";
 import { type Cluster, OPERATIONS } from "@volley/schema";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemContext } from "../../api/context.ts";
 import { createQuote } from "../../api/market/create-quote.ts";
+import { signatureOver } from "../harness/account.ts";
 import type { TestApp } from "../harness/app.ts";
 import { until } from "../harness/services.ts";
 import { solanaPayOf } from "../harness/solana-pay-of.ts";
+import { paymentFor, type Requirements } from "../x402/payment.ts";
 import { type Face, graphqlFace, type Input, restFace, sdkFace } from "./faces.ts";
 import { fail, freshKey, pay, quoteFor, rent, reserve, succeed, untilStatus } from "./rentals.ts";
 
@@ -208,6 +211,49 @@ export function contractSuite(start: () => Promise<TestApp>): void {
       const again = { cluster_id: id, to: app.payer.address };
       await fail(face, "refunds.create", again, "nothing_to_refund", { secret, idempotencyKey: freshKey() });
     }, 120_000);
+
+    test("a cluster is paid by x402: refused with what to pay, then paid in the same request", async () => {
+      const face = faceOf(name);
+      const quote = await quoteFor(face, { nodes: 1 });
+      const wanted = { quote_token: quote.token, payment: { rail: "x402" } };
+      const key = { idempotencyKey: freshKey() };
+      await fail(face, "clusters.reserve", wanted, "payment_required", key);
+      // The same for every face, since it is bound to the operation and its input; REST shows it as x402 spells it.
+      const refusal = await fail(faceOf("REST"), "clusters.reserve", wanted, "payment_required", key);
+      const [requirements] = (refusal.x402 as { accepts: Requirements[] }).accepts;
+      if (requirements === undefined) throw new Error("it asks for nothing");
+      const { value } = await createSolanaRpc(app.chain.rpcUrl).getLatestBlockhash({ commitment: "confirmed" }).send();
+      const x402_payload = await paymentFor(requirements, app.payer, value.blockhash);
+      const paid = { ...wanted, payment: { rail: "x402", x402_payload } };
+      const cluster = await succeed(face, "clusters.reserve", paid, key);
+      expect(cluster.payment).toMatchObject({ rail: "x402", status: "settled", received: quote.total });
+      expect(await succeed(face, "clusters.reserve", paid, key)).toEqual(cluster);
+      await succeed(face, "clusters.teardown", { id: cluster.id }, { secret: cluster.secret ?? "" });
+    }, 60_000);
+
+    test("a wallet signs in, fills its balance and reserves from it", async () => {
+      const face = faceOf(name);
+      const wallet = await generateKeyPairSigner();
+      const asked = { address: wallet.address, purpose: "sign_in" };
+      const { nonce, message } = await succeed(face, "auth.challenge", asked);
+      const signature = await signatureOver(wallet, message);
+      const { token: secret } = await succeed(face, "auth.session", { nonce, signature });
+      const key = () => ({ secret, idempotencyKey: freshKey() });
+      const topup = await succeed(face, "topups.create", { amount: "25" }, key());
+      await pay(app, solanaPayOf(topup).url);
+      const balance = () => succeed(face, "balance.get", {}, { secret });
+      await until("the top-up is balance", async () => (await balance()).available.amount === "25.000000");
+      const quote = await quoteFor(face, { nodes: 1 });
+      const wanted = { quote_token: quote.token, payment: { rail: "balance" } };
+      const cluster = await succeed(face, "clusters.reserve", wanted, key());
+      expect(cluster).toMatchObject({ secret: null, payment: { rail: "balance", status: "settled" } });
+      expect((await balance()).held).toEqual(quote.total);
+      await succeed(face, "clusters.teardown", { id: cluster.id }, { secret });
+      const { data: transfers } = await succeed(face, "transfers.list", {}, { secret });
+      expect(transfers.length).toBeGreaterThan(0);
+      expect((await succeed(face, "unallocated.list", {}, { secret })).data).toEqual([]);
+      await fail(face, "balance.get", {}, "credential_invalid", { secret: "vly_s_nobody" });
+    }, 60_000);
   });
 
   test("a payment's page and its transaction request ask for no credential", async () => {
