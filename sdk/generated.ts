@@ -417,9 +417,9 @@ export interface Refund {
 }
 
 export interface AddressProof {
-  /** Of a challenge with purpose refund_address, of the address `to`. */
+  /** Of a challenge with purpose refund_address. */
   nonce: string;
-  /** Ed25519 over its message, base58: by the account's wallet; without an account, by `to`. */
+  /** Ed25519 over the challenge's message, base58. */
   signature: string;
 }
 

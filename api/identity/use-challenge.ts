@@ -14,7 +14,6 @@ export interface SignedChallenge {
 
 /**
  * Checks that the wallet has signed its challenge, without using it up: do that in the transaction that acts on it.
- * @param signer the wallet whose word counts, where that isn't the address that the challenge names
  * @returns the address that is proved
  * @throws {VolleyError} `challenge_invalid`, `signature_invalid`
  */
@@ -22,7 +21,6 @@ export async function checkChallenge(
   ctx: { readonly db: Executor; readonly clock: Clock },
   purpose: "sign_in" | "refund_address",
   signed: SignedChallenge,
-  signer?: string,
 ): Promise<string> {
   const [challenge] = await ctx.db
     .select()
@@ -36,9 +34,8 @@ export async function checkChallenge(
       ),
     );
   if (challenge === undefined) throw challengeInvalid();
-  const wallet = signer ?? challenge.address;
-  if (!(await isSignedBy(wallet, challenge.message, signed.signature))) {
-    throw new VolleyError("signature_invalid", `The signature is not ${wallet}'s over this challenge.`, {
+  if (!(await isSignedBy(challenge.address, challenge.message, signed.signature))) {
+    throw new VolleyError("signature_invalid", `The signature is not ${challenge.address}'s over this challenge.`, {
       nextAction: "Sign the bytes of `message` exactly as they came, with that wallet, and send the base58 signature.",
     });
   }

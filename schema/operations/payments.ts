@@ -72,15 +72,11 @@ export const paymentsTransaction = defineOperation({
   rateLimit: "write",
 });
 
-/** Message and signature by which whoever owns the money names an address. */
+/** Message and signature by which an address proves that it is its owner's. */
 const addressProof = z
   .strictObject({
-    nonce: z.string().min(8).max(64).describe("Of a challenge with purpose refund_address, of the address `to`."),
-    signature: z
-      .string()
-      .min(64)
-      .max(100)
-      .describe("Ed25519 over its message, base58: by the account's wallet; without an account, by `to`."),
+    nonce: z.string().min(8).max(64).describe("Of a challenge with purpose refund_address."),
+    signature: z.string().min(64).max(100).describe("Ed25519 over the challenge's message, base58."),
   })
   .meta({ id: "AddressProof" });
 

@@ -58,8 +58,8 @@ async function fromCluster(ctx: Context, tx: Transaction, id: Id<"cluster">, inp
   if (cluster.customerId !== null) await requireUnfrozen(tx, cluster.customerId);
   const amountMicroUsdc = await availableCredit(tx, id);
   if (amountMicroUsdc === 0n) throw await nothingToRefund(tx, id);
-  const wallet = await walletOf(tx, cluster.customerId);
-  const notBeforeMs = await earliest(ctx, tx, input, { wallet, refundAddress: cluster.refundAddress });
+  const isOwners = input.to === cluster.refundAddress || input.to === (await walletOf(tx, cluster.customerId));
+  const notBeforeMs = await earliest(ctx, tx, input, isOwners);
   const order = { owner: { clusterId: id }, toAddress: input.to, amountMicroUsdc, notBeforeMs };
   const refund = await beginRefund(ctx, tx, order);
   await requireRoom(ctx, tx, eq(refunds.clusterId, id));
@@ -73,8 +73,7 @@ async function fromBalance(ctx: Context, tx: Transaction, customerId: string, in
   const amountMicroUsdc = input.amount === undefined ? availableMicroUsdc : parseUsdc(input.amount);
   if (amountMicroUsdc === 0n) throw emptyBalance();
   if (amountMicroUsdc > availableMicroUsdc) throw insufficientBalance();
-  const wallet = await walletOf(tx, customerId);
-  const notBeforeMs = await earliest(ctx, tx, input, { wallet, refundAddress: null });
+  const notBeforeMs = await earliest(ctx, tx, input, input.to === (await walletOf(tx, customerId)));
   try {
     const owner = { customerId };
     const refund = await beginRefund(ctx, tx, { owner, toAddress: input.to, amountMicroUsdc, notBeforeMs });
@@ -104,31 +103,19 @@ async function walletOf(tx: Transaction, customerId: string | null): Promise<str
   return customer?.wallet ?? null;
 }
 
-interface Owner {
-  readonly wallet: string | null;
-  readonly refundAddress: string | null;
-}
-
-/**
- * Whoever has only stolen a credential must not be able to take the money before its owner can notice; and since
- * anybody can prove an address of their own, it is the account's wallet, where there is one, that has to name it.
- */
-async function earliest(ctx: Context, tx: Transaction, { to, proof }: Input, owner: Owner): Promise<number> {
+/** Whoever has only stolen a credential must not be able to take the money before its owner can notice. */
+async function earliest(ctx: Context, tx: Transaction, { to, proof }: Input, isOwners: boolean): Promise<number> {
   const nowMs = ctx.clock.nowMs();
   if (proof !== undefined) {
-    const asked = { db: tx, clock: ctx.clock };
-    const proved = await checkChallenge(asked, "refund_address", proof, owner.wallet ?? undefined);
+    const proved = await checkChallenge({ db: tx, clock: ctx.clock }, "refund_address", proof);
     if (proved !== to) {
       throw new VolleyError("signature_invalid", `The proof is of ${proved}, not of the address to refund to.`, {
-        nextAction:
-          "Ask for a challenge of the address that you want the money at, and sign it with the account's wallet, or, " +
-          "without an account, with that address's.",
+        nextAction: "Ask for a challenge of the address that you want the money at, and sign it with that wallet.",
       });
     }
     await useChallenge(ctx, tx, proof.nonce);
     return nowMs;
   }
-  const isOwners = to === owner.wallet || to === owner.refundAddress;
   return isOwners ? nowMs : nowMs + ctx.settings.refundDelaySeconds * 1000;
 }
 
