@@ -103,7 +103,7 @@ async function walletOf(tx: Transaction, customerId: string | null): Promise<str
   return customer?.wallet ?? null;
 }
 
-/** Whoever has only stolen a credential must not be able to take the money before its owner can notice. */
+/** An address that nobody has shown to be able to sign may be a slip, so there is time to take it back. */
 async function earliest(ctx: Context, tx: Transaction, { to, proof }: Input, isOwners: boolean): Promise<number> {
   const nowMs = ctx.clock.nowMs();
   if (proof !== undefined) {
