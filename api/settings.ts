@@ -82,6 +82,9 @@ const settingsSchema = z.object({
     .default(86_400)
     .describe("How long a refund to an address that nobody has proved waits, so that it can be cancelled."),
   PAYOUT_MIN_USDC: usdc.default(10_000_000n).describe("Suppliers get their earnings once they have so much."),
+  PAYOUT_MAX_USDC: usdc
+    .default(10_000_000_000n)
+    .describe("The most that one payout moves; not above what the treasury signs at once."),
   PAYOUT_INTERVAL_SECONDS: whole(1, 31_536_000).default(86_400).describe("How often suppliers are paid."),
   SESSION_LIFETIME_SECONDS: whole(60, 31_536_000).default(604_800).describe("How long a sign-in lasts."),
   STRIPE_SECRET_KEY: z
@@ -139,6 +142,7 @@ export interface Settings {
   readonly topupMaxMicroUsdc: bigint;
   readonly refundDelaySeconds: number;
   readonly payoutMinMicroUsdc: bigint;
+  readonly payoutMaxMicroUsdc: bigint;
   readonly payoutIntervalSeconds: number;
   readonly sessionLifetimeSeconds: number;
   readonly treasuryAddress: string;
@@ -217,6 +221,7 @@ export function readSettings(environment: Environment): Settings {
     topupMaxMicroUsdc: s.TOPUP_MAX_USDC,
     refundDelaySeconds: s.REFUND_DELAY_SECONDS,
     payoutMinMicroUsdc: s.PAYOUT_MIN_USDC,
+    payoutMaxMicroUsdc: s.PAYOUT_MAX_USDC,
     payoutIntervalSeconds: s.PAYOUT_INTERVAL_SECONDS,
     sessionLifetimeSeconds: s.SESSION_LIFETIME_SECONDS,
     treasuryAddress: s.TREASURY_ADDRESS,

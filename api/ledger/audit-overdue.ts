@@ -12,6 +12,8 @@ const UNTAKEN_MS = 10 * MINUTE_MS;
 const OUTBOUND_MS = 30 * MINUTE_MS;
 /** Beyond what each state allows by itself. */
 const STATE_GRACE_MS = 10 * MINUTE_MS;
+/** After the interval of payouts: one that came back is not tried again for a day. */
+const RETURNED_GRACE_MS = 2 * 1440 * MINUTE_MS;
 const SPONSORED_MS = 10 * MINUTE_MS;
 /** Lands like a refund; limits and other alarms may hold it for longer. */
 const ANCHOR_MS = 120 * MINUTE_MS;
@@ -38,6 +40,11 @@ export async function auditOverdue(ctx: Pick<Context, "db" | "clock" | "settings
     "what is to leave has left",
     sql`SELECT kind || ' ' || id || ' (' || status || '): ' || coalesce(reason, 'has not landed') FROM refunds
         WHERE status NOT IN ('finalized', 'cancelled') AND greatest(created_at, not_before) < ${before(OUTBOUND_MS)}
+        UNION ALL
+        SELECT 'earnings of ' || r.supplier_id || ': ' || coalesce(r.reason, 'the payout was cancelled') FROM refunds AS r
+        JOIN suppliers AS s ON s.id = r.supplier_id AND s.payout_address = r.to_address
+        WHERE r.status = 'cancelled' AND r.created_at > ${before(ctx.settings.payoutIntervalSeconds * 1000 + RETURNED_GRACE_MS)} AND NOT EXISTS
+          (SELECT 1 FROM refunds AS later WHERE later.supplier_id = r.supplier_id AND later.created_at > r.created_at)
         UNION ALL
         SELECT 'sponsored transaction ' || id FROM sponsored_transactions
         WHERE status = 'requested' AND created_at < ${before(SPONSORED_MS)}

@@ -93,6 +93,7 @@ export async function newMoneyWorld(connectionsMax = 10) {
     topupMaxMicroUsdc: 100_000_000_000n,
     refundDelaySeconds: 0,
     payoutMinMicroUsdc: 10_000_000n,
+    payoutMaxMicroUsdc: 1_000_000_000n,
     payoutIntervalSeconds: 86_400,
     sessionLifetimeSeconds: 3600,
     treasuryAddress: treasury.address,

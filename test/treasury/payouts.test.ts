@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { newId } from "../../api/context.ts";
 import { alarms, refundAttempts, refunds, suppliers, tasks } from "../../api/db/tables.ts";
 import { openAccount, supplierAccount } from "../../api/ledger/accounts.ts";
+import { auditOverdue } from "../../api/ledger/audit-overdue.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { LedgerError } from "../../api/ledger/errors.ts";
 import { post } from "../../api/ledger/post.ts";
@@ -81,6 +82,21 @@ test("what was earned is sent whole, is seen by the wallet that signs in, and co
   await world.finishRefund(page.data[0]?.id ?? "");
   await world.catchUp();
   expect(await world.faults()).toEqual([]);
+});
+
+test("more than one payout may move goes in several, each as soon as the one before has landed", async () => {
+  const id = await supplier(2_500_000_000n, (await wallet()).address);
+  for (const [amountMicroUsdc, pauseMs] of [
+    [1_000_000_000n, 600_000],
+    [1_000_000_000n, 600_000],
+    [500_000_000n, DAY_MS],
+  ] as const) {
+    expect(await paySuppliers(world.ctx)).toEqual({ dueAtMs: world.clock.nowMs() + pauseMs });
+    const newest = (await payoutsOf(id)).find(({ status }) => status === "pending");
+    expect(newest).toMatchObject({ amountMicroUsdc });
+    await world.finishRefund(newest?.id ?? "");
+  }
+  expect(await earningsOf(id)).toBe(0n);
 });
 
 test("too little stays, and so does what has no wallet to go to", async () => {
@@ -162,10 +178,13 @@ describe("what stands in the way", () => {
     expect(await earningsOf(id)).toBe(10_000_000n);
     await paySuppliers(world.ctx);
     expect(await payoutsOf(id)).toHaveLength(1);
+    const overdue = async () => (await auditOverdue(world.ctx)).outboundOverdue;
+    expect(await overdue()).toMatchObject({ holds: false, detail: expect.stringContaining(`earnings of ${id}`) });
     const better = (await wallet()).address;
     await world.db.update(suppliers).set({ payoutAddress: better }).where(eq(suppliers.id, id));
     await paySuppliers(world.ctx);
     expect(await payoutsOf(id)).toHaveLength(2);
+    expect(await overdue()).toMatchObject({ holds: true });
     expect(await world.faults()).toEqual([]);
   });
 });

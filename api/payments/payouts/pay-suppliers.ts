@@ -9,6 +9,7 @@ import { refunds, suppliers, tasks } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { supplierAccount } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
+import { smaller } from "../../ledger/smaller.ts";
 import { beginRefund } from "../refunds/begin-refund.ts";
 
 const TASK = "all";
@@ -17,6 +18,8 @@ const BATCH = 200;
 const PAYOUTS_PER_RUN_MAX = 10_000;
 /** An address that couldn't receive is not tried again for so long. */
 const RETURNED_PAUSE_MS = 86_400_000;
+/** Whoever has more than one payout may move gets the next one when that has landed. */
+const MORE_PAUSE_MS = 600_000;
 
 /** A run that is planned already keeps its time, however often a process starts. */
 export async function ensurePayouts(db: Database, nowMs: number): Promise<void> {
@@ -24,31 +27,34 @@ export async function ensurePayouts(db: Database, nowMs: number): Promise<void> 
 }
 
 export async function paySuppliers(ctx: Context): Promise<TaskOutcome> {
+  const { payoutIntervalSeconds, payoutMaxMicroUsdc } = ctx.settings;
   let begun = 0;
+  let hasMore = false;
   for (let after = ""; begun < PAYOUTS_PER_RUN_MAX; ) {
     const due = await dueSuppliers(ctx, after);
-    for (const id of due) if (await paySupplier(ctx, id)) begun++;
+    for (const { id } of due) if (await paySupplier(ctx, id)) begun++;
+    hasMore ||= due.some(({ earned }) => BigInt(earned) > payoutMaxMicroUsdc);
     const last = due.at(-1);
     if (last === undefined) break;
-    after = last;
+    after = last.id;
   }
   if (begun > 0) {
     ctx.logger.info("payouts have begun", { payouts: begun });
     ctx.hints.notify("tasks");
   }
-  return { dueAtMs: ctx.clock.nowMs() + ctx.settings.payoutIntervalSeconds * 1000 };
+  const pauseMs = payoutIntervalSeconds * 1000;
+  return { dueAtMs: ctx.clock.nowMs() + (hasMore ? Math.min(pauseMs, MORE_PAUSE_MS) : pauseMs) };
 }
 
 /** Suppliers that may have something to get, in id order; each is looked at again under its lock. */
-async function dueSuppliers(ctx: Context, after: string): Promise<string[]> {
-  const found = await rows<{ id: string }>(
+async function dueSuppliers(ctx: Context, after: string): Promise<{ id: string; earned: string }[]> {
+  return await rows<{ id: string; earned: string }>(
     ctx.db,
-    sql`SELECT s.id FROM suppliers AS s JOIN accounts AS a ON a.id = 'supplier:' || s.id
+    sql`SELECT s.id, a.credits_posted - a.debits_posted - a.debits_pending AS earned FROM suppliers AS s JOIN accounts AS a ON a.id = 'supplier:' || s.id
         WHERE s.payout_address IS NOT NULL AND s.id > ${after}
           AND a.credits_posted - a.debits_posted - a.debits_pending >= ${ctx.settings.payoutMinMicroUsdc.toString()}::bigint
         ORDER BY s.id LIMIT ${BATCH}`,
   );
-  return found.map(({ id }) => id);
 }
 
 /** One payout at a time for each supplier: the row's lock makes sure of it. @returns whether one has begun */
@@ -77,7 +83,7 @@ async function paySupplier(ctx: Context, id: string): Promise<boolean> {
     await beginRefund(ctx, tx, {
       owner: { supplierId: id },
       toAddress: supplier.payoutAddress,
-      amountMicroUsdc: availableMicroUsdc,
+      amountMicroUsdc: smaller(availableMicroUsdc, settings.payoutMaxMicroUsdc),
       notBeforeMs: nowMs,
     });
     return true;
