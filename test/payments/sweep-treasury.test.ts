@@ -82,6 +82,38 @@ describe("the sweep of the treasury's account", () => {
     expect(await world.faults()).toEqual([]);
   });
 
+  test("looks for what is missing since books and chain last agreed, and only then in all of the history", async () => {
+    await world.pay(await world.wallet(), 1_000n);
+    await world.catchUp();
+    await sweepTreasury(world.ctx, "balance");
+    const agreed = await cursor();
+
+    const left = await world.pay(await world.wallet(), 1_000n);
+    world.advance(2);
+    await world.pay(await world.wallet(), 2_000n);
+    world.advance(8);
+    const asked: (string | undefined)[] = [];
+    const forgetful = (forgotten: string | null) =>
+      chainThat({
+        signaturesForAddress: async (at, options) => {
+          asked.push(options.until);
+          return (await world.ctx.chain.signaturesForAddress(at, options)).filter((one) => one.signature !== forgotten);
+        },
+      });
+    await world.sweep(forgetful(left));
+    expect(await cursor()).not.toEqual(agreed);
+
+    await sweepTreasury(world.ctx, "balance");
+    expect(await cursor()).toEqual(agreed);
+    await world.sweep(forgetful(left));
+    await sweepTreasury(world.ctx, "balance");
+    expect(await cursor()).toBeUndefined();
+    await world.sweep(forgetful(null));
+    expect(await hasRow(left)).toBe(true);
+    expect(asked).toEqual([agreed?.signature, agreed?.signature, undefined]);
+    expect(await world.faults()).toEqual([]);
+  });
+
   test("is not misled by a node that has forgotten where we stand", async () => {
     await world.pay(await world.wallet(), 1_000n);
     await world.catchUp();

@@ -1,9 +1,10 @@
 /**
  * The tasks of kind `treasury`. `usdc` reads the history of our own token account, so that every USDC that reaches us
- * is in the books, with or without a reference. `balance` compares the account with the ledger, and has the whole
- * history read again when something is missing, because nodes leave transactions out of their lists.
+ * is in the books, with or without a reference. `balance` compares the account with the ledger, and has the history
+ * read again when something is missing, because nodes leave transactions out of their lists: first what came since the
+ * two last agreed, and if that doesn't explain it, all of it.
  */
-import { eq } from "drizzle-orm";
+import { eq, inArray } from "drizzle-orm";
 import type { Context } from "../../context.ts";
 import { wake } from "../../db/database.ts";
 import { chainCursors, tasks } from "../../db/tables.ts";
@@ -33,7 +34,7 @@ export async function sweepTreasury(ctx: Context, id: string): Promise<TaskOutco
   await ensureBalanceTask(ctx);
   const treasury = await treasuryAccount(ctx.settings);
   const name = treasury.tokenAccount;
-  const [after] = await ctx.db.select().from(chainCursors).where(eq(chainCursors.name, name));
+  const after = await readCursor(ctx, name);
   const { entries, complete } = await listSignatures(ctx.chain, name, {
     after,
     pagesMax: PAGES_MAX,
@@ -51,7 +52,14 @@ export async function sweepTreasury(ctx: Context, id: string): Promise<TaskOutco
   return { dueAtMs: hasMore ? nowMs : nowMs + POLLS_PER_SWEEP * ctx.settings.chainPollMs };
 }
 
-async function moveCursor(ctx: Context, name: string, position: { signature: string; slot: bigint }): Promise<void> {
+type Cursor = typeof chainCursors.$inferSelect;
+
+async function readCursor(ctx: Context, name: string): Promise<Cursor | undefined> {
+  const [cursor] = await ctx.db.select().from(chainCursors).where(eq(chainCursors.name, name));
+  return cursor;
+}
+
+async function moveCursor(ctx: Context, name: string, position: Pick<Cursor, "signature" | "slot">): Promise<void> {
   const { signature, slot } = position;
   await ctx.db
     .insert(chainCursors)
@@ -65,17 +73,25 @@ async function ensureBalanceTask(ctx: Context): Promise<void> {
 }
 
 async function checkBalance(ctx: Context): Promise<TaskOutcome> {
+  const { tokenAccount } = await treasuryAccount(ctx.settings);
+  const agreedName = `${tokenAccount}:agreed`;
+  // Asked first: the sweep may go on while the two are compared.
+  const swept = await readCursor(ctx, tokenAccount);
   const comparison = await compareBalance(ctx, "finalized");
   const { differenceMicroUsdc } = comparison;
   ctx.metrics.gauge("volley_chain_ledger_difference_micro_usdc", Number(differenceMicroUsdc));
-  if (differenceMicroUsdc !== 0n) {
+  if (differenceMicroUsdc === 0n) {
+    if (swept !== undefined) await moveCursor(ctx, agreedName, swept);
+  } else {
+    const agreed = await readCursor(ctx, agreedName);
     ctx.logger.error("the treasury's account and the ledger differ; its history is read again", {
       chain_micro_usdc: comparison.chainMicroUsdc.toString(),
       ledger_micro_usdc: comparison.ledgerMicroUsdc.toString(),
       difference_micro_usdc: differenceMicroUsdc.toString(),
+      read_from_slot: agreed?.slot.toString() ?? "the first",
     });
-    const { tokenAccount } = await treasuryAccount(ctx.settings);
-    await ctx.db.delete(chainCursors).where(eq(chainCursors.name, tokenAccount));
+    await ctx.db.delete(chainCursors).where(inArray(chainCursors.name, [tokenAccount, agreedName]));
+    if (agreed !== undefined) await moveCursor(ctx, tokenAccount, agreed);
     await wake(ctx.db, "treasury", SWEEP, ctx.clock.nowMs());
   }
   return { dueAtMs: ctx.clock.nowMs() + BALANCE_INTERVAL_MS };
