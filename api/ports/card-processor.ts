@@ -46,8 +46,8 @@ export interface CardProcessor {
   read(sessionId: string): Promise<CardState>;
   /** Closes the page to payers, unless it is closed already. */
   expire(sessionId: string): Promise<CardState>;
-  /** Pages opened since then on which a payer has done all that can be done; the newest thousands. */
-  completed(sinceMs: number): Promise<CardState[]>;
+  /** Pages opened since then on which a payer has done all that can be done, some at a time. */
+  completed(sinceMs: number): AsyncIterable<readonly CardState[]>;
   /** Which payment of ours the processor's payment belongs to; null: none. */
   paymentOf(paymentIntent: string): Promise<string | null>;
   /**

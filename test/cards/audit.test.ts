@@ -57,6 +57,20 @@ test("what the books can't be brought to is an alarm that stops what leaves, unt
   expect(await world.faults()).toEqual([]);
 });
 
+test("a payment that the books have and Stripe doesn't is one too", async () => {
+  const id = await world.paid(await world.account());
+  const sessionId = (await world.card(id)).sessionId;
+  const session = world.stripe.sessions.get(sessionId);
+  if (session === undefined) throw new Error("no session");
+  world.stripe.sessions.delete(sessionId);
+  await audit(nothing);
+  expect(await raised()).toMatchObject([{ name: "cards_differ" }]);
+  expect((await raised())[0]?.detail).toContain(`${id} (${sessionId}): the card processor has no such payment`);
+  world.stripe.sessions.set(sessionId, session);
+  await audit(nothing);
+  expect(await raised()).toEqual([]);
+});
+
 test("while Stripe doesn't answer nothing is raised nor ended, and it is tried again", async () => {
   world.stripe.down = 503;
   await expect(audit(nothing)).rejects.toThrow();

@@ -57,7 +57,7 @@ function mockServerTests(program: string): void {
     expect(await cards.read(opened.sessionId)).toMatchObject({ sessionId: opened.sessionId, refundedMinor: 0n });
     expect(await cards.expire(opened.sessionId)).toMatchObject({ paid: false });
     expect(await cards.paymentOf("pi_123")).toBeNull();
-    expect(await cards.completed(0)).toEqual(expect.any(Array));
+    for await (const page of cards.completed(0)) expect(page).toEqual(expect.any(Array));
   });
 
   test("refuses what is not in the specification, so it would have told us", async () => {

@@ -97,11 +97,12 @@ export class SimulatedCards {
       open: (order) => call("open", () => this.#open(order)),
       read: (sessionId) => call("read", () => ({ ...this.#session(sessionId) })),
       expire: (sessionId) => call("expire", () => this.#expire(sessionId)),
-      completed: () =>
-        call("completed", () => {
+      completed: async function* (this: SimulatedCards) {
+        yield await call("completed", () => {
           const states = [...this.#byPayment.values()].filter(({ status }) => status === "complete");
           return states.map((state) => ({ ...state }));
-        }),
+        });
+      }.bind(this),
       paymentOf: (intent) =>
         call("paymentOf", () => {
           const found = [...this.#byPayment].find(([, state]) => state.paymentIntent === intent);

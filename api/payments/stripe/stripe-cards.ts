@@ -19,7 +19,7 @@ const RETRIES_MAX = 1;
 const NOTICE_AGE_MAX_SECONDS = 300;
 const DISPUTES_MAX = 100;
 const PAGE_LIMIT = 100;
-const PAGES_MAX = 50;
+const PAGES_MAX = 10_000;
 
 /** Of a session: it names our payment itself. */
 const SESSION_NOTICES: ReadonlySet<string> = new Set([
@@ -78,13 +78,18 @@ export function stripeCards(settings: CardSettings): CardProcessor | null {
         const options = { idempotencyKey: `${sessionId}:expire` };
         return await state(await stripe.checkout.sessions.expire(sessionId, EXPANDED, options));
       }),
-    completed: (sinceMs) =>
-      asking(async () => {
-        const stripe = await client();
+    async *completed(sinceMs) {
+      let after: string | undefined;
+      for (let pages = 0; pages < PAGES_MAX; pages++) {
+        const page = await asking(async () => completedPage(await client(), sinceMs, after));
         const states: CardState[] = [];
-        for (const session of await completedSessions(stripe, sinceMs)) states.push(await state(session));
-        return states;
-      }),
+        for (const session of page.data) states.push(await asking(() => state(session)));
+        yield states;
+        after = page.data.at(-1)?.id;
+        if (!page.has_more || after === undefined) return;
+      }
+      throw new CardError("refused", `more than ${PAGES_MAX * PAGE_LIMIT} payments by card can't be compared`);
+    },
     paymentOf: (paymentIntent) =>
       asking(async () => {
         const stripe = await client();
@@ -102,21 +107,14 @@ export function stripeCards(settings: CardSettings): CardProcessor | null {
   };
 }
 
-async function completedSessions(stripe: Stripe, sinceMs: number): Promise<Stripe.Checkout.Session[]> {
-  const sessions: Stripe.Checkout.Session[] = [];
-  for (let page = 0, after: string | undefined; page < PAGES_MAX; page++) {
-    const { data, has_more } = await stripe.checkout.sessions.list({
-      status: "complete",
-      created: { gte: Math.floor(sinceMs / 1000) },
-      limit: PAGE_LIMIT,
-      expand: ["data.payment_intent.latest_charge"],
-      ...(after === undefined ? {} : { starting_after: after }),
-    });
-    sessions.push(...data);
-    after = data.at(-1)?.id;
-    if (!has_more || after === undefined) break;
-  }
-  return sessions;
+async function completedPage(stripe: Stripe, sinceMs: number, after: string | undefined) {
+  return await stripe.checkout.sessions.list({
+    status: "complete",
+    created: { gte: Math.floor(sinceMs / 1000) },
+    limit: PAGE_LIMIT,
+    expand: ["data.payment_intent.latest_charge"],
+    ...(after === undefined ? {} : { starting_after: after }),
+  });
 }
 
 const EXPANDED = { expand: ["payment_intent.latest_charge"] };
