@@ -66,7 +66,14 @@ const STATE = `
     UNION ALL SELECT concat_ws(' ', 'inbound', finality, amount_micro_usdc, payment_id IS NULL) FROM inbound_transfers
     UNION ALL SELECT concat_ws(' ', 'task', kind, lock_token IS NULL, attempts) FROM tasks
     UNION ALL SELECT concat_ws(' ', 'transfers', count(*)) FROM transfers
-    UNION ALL SELECT concat_ws(' ', 'keys', count(*)) FROM idempotency_keys
+    UNION ALL SELECT concat_ws(' ', 'keys', count(*), count(response)) FROM idempotency_keys
+    UNION ALL SELECT concat_ws(' ', 'sponsored', status) FROM sponsored_transactions
+    UNION ALL SELECT concat_ws(' ', 'signings', count(*)) FROM treasury_signings
+    UNION ALL SELECT concat_ws(' ', 'card', status, revision, maturing_micro_usdc) FROM card_payments
+    UNION ALL SELECT concat_ws(' ', 'card events', count(*)) FROM card_events
+    UNION ALL SELECT concat_ws(' ', 'receipts', count(*)) FROM receipts
+    UNION ALL SELECT concat_ws(' ', 'notices', count(*)) FROM payment_notices
+    UNION ALL SELECT concat_ws(' ', 'sessions', count(*)) FROM sessions
   ) AS parts`;
 
 async function stateOf(world: World): Promise<string> {
