@@ -1,14 +1,14 @@
 /** The Worker in workerd, over a world of its own. */
 import { fileURLToPath } from "node:url";
 import { createTestHarness } from "wrangler";
-import { appOver, createTestWorld, type TestApp } from "../harness/app.ts";
+import { appOver, createTestWorld, type TestApp, type TestAppOptions } from "../harness/app.ts";
 
 // Without it the tools ask a host of Cloudflare where we are.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
 process.env.WRANGLER_SEND_METRICS = "false";
 
-export async function createWorkerApp(): Promise<TestApp> {
-  const world = await createTestWorld();
+export async function createWorkerApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const world = await createTestWorld(options);
   // Hyperdrive's local stand-in insists on a password; the server trusts loopback and ignores it.
   const database = new URL(world.database.url);
   database.password ||= "unused";
