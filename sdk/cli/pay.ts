@@ -85,7 +85,10 @@ class Progress {
 
   tell(payment: Payment): void {
     for (const notice of payment.notices) this.#once(noticeText(notice));
-    if (payment.status === "detected") this.#once("Seen on chain; waiting until it is confirmed.");
+    if (payment.status === "detected") {
+      const seen = payment.solanaPay === null ? "The page was completed" : "Seen on chain";
+      this.#once(`${seen}; waiting until it is confirmed.`);
+    }
     if (payment.status === "pending" && !/^0\.0*$/.test(payment.received.amount)) {
       this.#once(`${moneyText(payment.received)} arrived; ${moneyText(payment.missing)} are still missing.`);
     }
@@ -98,10 +101,12 @@ class Progress {
   }
 }
 
-function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay }: Payment): void {
-  if (solanaPay === null) throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
-  cli.say(`Pay ${moneyText(missing)} before ${expiresAt}:`);
-  showRequest(cli, solanaPay.url);
+/** A wallet's request, or the page of the card processor. */
+function askForPayment(cli: Cli, { id, rail, missing, expiresAt, solanaPay, checkoutUrl }: Payment): void {
+  const url = solanaPay?.url ?? checkoutUrl;
+  if (!url) throw new CliError(EXIT.payment, `Payment ${id} (${rail}) can't be paid from here.`);
+  cli.say(`Pay ${moneyText(missing)} before ${expiresAt}${solanaPay === null ? ", by card on this page" : ""}:`);
+  showRequest(cli, url);
 }
 
 /** The same request for what is still missing, where a part has arrived. */

@@ -314,9 +314,18 @@ describe("pay", () => {
     expect({ code, asked: stderr.includes("solana:") }).toEqual({ code: EXIT.payment, asked: false });
   });
 
-  test("a payment by a rail without a wallet says that it can't be paid from here", async () => {
-    const card = payment({ rail: "stripe", solana_pay: null });
-    const { code, stderr } = await volley(fakeApi(json(card)), ["pay", "pay_1"], { home: await homeFolder() });
+  test("a payment by card shows the processor's page and waits", async () => {
+    const card = { rail: "stripe", solana_pay: null, checkout_url: "https://checkout.example/c/1" };
+    const looks = ["pending", "detected", "settled"].map((status) => json(payment({ ...card, status })));
+    const { code, stderr } = await volley(fakeApi(...looks), ["pay", "pay_1"], { home: await homeFolder() });
+    expect(code).toBe(EXIT.ok);
+    expect(stderr).toContain("by card on this page:\nhttps://checkout.example/c/1\n");
+    expect(stderr).toContain("The page was completed; waiting until it is confirmed.");
+  });
+
+  test("a payment by a rail without a wallet or a page says that it can't be paid from here", async () => {
+    const balance = payment({ rail: "balance", solana_pay: null, checkout_url: null });
+    const { code, stderr } = await volley(fakeApi(json(balance)), ["pay", "pay_1"], { home: await homeFolder() });
     expect({ code, said: stderr.includes("can't be paid from here") }).toEqual({ code: EXIT.payment, said: true });
   });
 });
