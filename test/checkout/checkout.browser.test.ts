@@ -64,8 +64,8 @@ describe.skipIf(!hasBrowser)("the checkout page", () => {
   const words = async (page: Page) => (await page.locator("main").textContent()) ?? "";
 
   /** What a phone's camera would read. */
-  async function scan(page: Page): Promise<string> {
-    const picture = (await page.locator(".qr").first().screenshot()).toString("base64");
+  async function scan(page: Page, which = 0): Promise<string> {
+    const picture = (await page.locator(".qr").nth(which).screenshot()).toString("base64");
     const blank = await page.context().newPage();
     const { data, width, height }: Pixels = await blank.evaluate(`(async () => {
       const image = await createImageBitmap(await (await fetch("data:image/png;base64,${picture}")).blob());
@@ -104,11 +104,27 @@ describe.skipIf(!hasBrowser)("the checkout page", () => {
     const url = await scan(page);
     expect(url).toBe(payment.solanaPay?.url);
     expect(await page.locator("a.button").first().getAttribute("href")).toBe(url);
+    await page.locator("summary").click();
+    const transactionRequest = await scan(page, 1);
+    expect(transactionRequest).toBe(payment.solanaPay?.transactionRequestUrl);
+    expect(await page.locator("a.button").nth(1).getAttribute("href")).toBe(transactionRequest);
     await pay(url);
     await state(page, "paid");
     expect(await words(page)).toContain("Paid.");
     expect(await page.locator("#announcement").textContent()).toContain("Paid.");
     expect(await page.locator(".qr").count()).toBe(0);
+    const { id, signatures, settledAt } = await volley.payments.get(payment.id, {
+      secret: cluster.secret ?? undefined,
+    });
+    const receipt = (await page.locator('section[aria-labelledby="receipt"]').textContent()) ?? "";
+    for (const part of [id, "0.063 USDC", (settledAt ?? "").slice(0, 10), "Total", ...signatures]) {
+      expect(receipt).toContain(part);
+    }
+    expect(signatures).toHaveLength(1);
+    expect(await violations(page)).toEqual([]);
+    if (process.env.VOLLEY_SCREENSHOTS) {
+      await page.screenshot({ path: join(process.env.VOLLEY_SCREENSHOTS, "paid.png"), fullPage: true });
+    }
     await cluster.teardown();
   });
 

@@ -1,5 +1,6 @@
 /** Where a payment stands, in the payer's words, at the edges of its time. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { reconcileCluster } from "../../api/clusters/reconcile-cluster.ts";
 import { isOver, renderState, stateOf } from "../../api/faces/checkout/render-checkout.ts";
 import { getCheckout } from "../../api/payments/get-checkout.ts";
 import type { Reservation } from "../harness/reservation.ts";
@@ -41,4 +42,28 @@ test("money that is seen but not final enough is neither asked for again nor cal
   expect({ state: stateOf(seen), url: seen.transferUrl }).toEqual({ state: "detected", url: null });
   await world.catchUp();
   expect(stateOf(await look(reservation))).toBe("paid");
+});
+
+test("a payment whose time is over says what became of what came for it", async () => {
+  const [unpaid, short] = [
+    await world.reserve({ amountMicroUsdc: AMOUNT }),
+    await world.reserve({ amountMicroUsdc: AMOUNT }),
+  ];
+  await world.pay(await world.wallet(), AMOUNT - 1n, [short.reference]);
+  world.advance(1);
+  await world.watch(short);
+  expect(stateOf(await look(short))).toBe("partly_paid");
+  world.clock.pass(short.expiresAtMs - world.clock.nowMs() + 300_000);
+  await world.catchUp();
+  for (const { clusterId } of [unpaid, short]) await reconcileCluster(world.ctx, clusterId);
+  for (const [reservation, said] of [
+    [unpaid, "Nothing was charged."],
+    [short, "5.00 USDC arrived; they are not lost, but stay yours as credit."],
+  ] as const) {
+    const checkout = await look(reservation);
+    const html = await renderState(checkout);
+    expect({ state: stateOf(checkout), url: checkout.transferUrl }).toEqual({ state: "expired", url: null });
+    expect(html).toContain(said);
+    expect(html).not.toContain("solana:");
+  }
 });

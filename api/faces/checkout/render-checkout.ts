@@ -81,8 +81,7 @@ export async function renderState(checkout: Checkout): Promise<string> {
 <h1 data-state="${state}">${amountText(state === "partly_paid" ? payment.missing : payment.amount)} <small>USDC</small></h1>
 ${status(checkout, state)}
 ${notices(payment.notices)}
-${lines(checkout)}
-${details(checkout)}`,
+${state === "paid" ? receipt(checkout) : html`${lines(checkout)}${details(checkout)}`}`,
   );
 }
 
@@ -99,7 +98,7 @@ ${amountText(payment.amount)} arrived.</strong> Send the missing ${amountText(pa
     case "checking":
       return html`<p class="status"><strong>The time to pay is over.</strong> Please send nothing any more. Looking once more for money that was sent in time.</p>`;
     case "paid":
-      return html`<p class="status good"><strong>Paid.</strong> ${amountText(payment.received)} USDC arrived${payment.settled_at === null ? "" : html` at <time datetime="${payment.settled_at}">${timeText(payment.settled_at)}</time>`}. You can close this page.</p>`;
+      return html`<p class="status good"><strong>Paid.</strong> ${amountText(payment.received)} USDC arrived. You can close this page.</p>`;
     case "expired":
       return html`<p class="status bad"><strong>This payment has expired.</strong> Please send nothing any more. ${isZero(payment.received) ? "Nothing was charged." : `${amountText(payment.received)} USDC arrived; they are not lost, but stay yours as credit.`}</p>`;
     default:
@@ -141,8 +140,22 @@ ${found.map(({ description, amount }) => html`<tr><th scope="row">${description}
 </tbody><tfoot><tr><th scope="row">Total</th><td>${amountText(payment.amount)} USDC</td></tr></tfoot></table>`;
 }
 
+/** What a payer keeps: what was paid, when, what for, and where the chain says so. */
+function receipt(checkout: Checkout): Html {
+  const { id, received, settled_at: at, purpose } = checkout.payment;
+  return html`<section aria-labelledby="receipt"><h2 id="receipt">Receipt</h2>
+<dl>
+<dt>Payment</dt><dd><code>${id}</code></dd>
+<dt>Paid</dt><dd>${amountText(received)} USDC${at === null ? "" : html`, <time datetime="${at}">${dateText(at)}</time>`}</dd>
+</dl>
+${lines(checkout)}${details(checkout)}
+${purpose === "topup" ? "" : html`<p class="soft">What is not used is not charged. When the cluster has ended, whoever rents it gets a signed receipt of what was used and sent back.</p>`}
+</section>`;
+}
+
 function details({ payment }: Checkout): Html {
   const { solana_pay: request, signatures } = payment;
+  if (request === null && signatures.length === 0) return html``;
   return html`<dl>
 ${request === null ? "" : html`<dt>Recipient</dt><dd><code>${request.recipient}</code></dd><dt>Token (USDC)</dt><dd><code>${request.spl_token}</code></dd><dt>Reference</dt><dd><code>${request.reference}</code></dd>`}
 ${signatures.map((signature) => html`<dt>Transaction</dt><dd><code>${signature}</code></dd>`)}
@@ -157,6 +170,8 @@ function amountText({ amount }: Money): string {
 }
 
 const timeText = (timestamp: string) => `${timestamp.slice(11, 16)} UTC`;
+
+const dateText = (timestamp: string) => `${timestamp.slice(0, 10)} ${timeText(timestamp)}`;
 
 /** The server renders; the script only puts in what it sends, counts down, and stops at the end. */
 const SCRIPT = `

@@ -6,7 +6,8 @@ export const STYLE = `
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;display:flex;flex-direction:column;align-items:center;padding:1rem}
 header{display:flex;align-items:center;gap:.5rem;font-weight:600;margin:.5rem 0 1rem}
 main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--line);border-radius:16px;padding:1.5rem}
-.subject{margin:0;color:var(--soft)}
+.subject{margin:0;color:var(--soft)}.soft{margin:1.5rem 0 0;font-size:.85rem;color:var(--soft)}
+h2{margin:1.5rem 0 0;font-size:1.1rem}h2+dl{margin-top:.25rem}
 h1{margin:.25rem 0 1rem;font-size:2.25rem;line-height:1.1;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 h1 small{font-size:1rem;font-weight:500;color:var(--soft)}
 .status{margin:0 0 1rem;padding:.75rem 1rem;border-left:4px solid var(--accent);background:var(--page);border-radius:0 8px 8px 0}
