@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
+
+// Many tests start programs of ours: what has been compiled once is not compiled again.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/compiled", import.meta.url));
 
 /** Change globals of their process, or are told apart by it. */
 const APART = ["crash", "simulation", "runtime", "sdk", "cli", "e2e", "agent"].map(

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 
 /** Where an engine was found and what it says it is. */
 export interface EngineConnection {
@@ -45,12 +45,14 @@ export async function connectEngine(address: string): Promise<EngineConnection |
   if (target === null) {
     return null;
   }
+  // A large library, and a machine without an engine never needs it.
+  const { default: Engine } = await import("dockerode");
   try {
-    const version = await new Docker({ ...target, timeout: probeTimeoutMs }).version();
+    const version = await new Engine({ ...target, timeout: probeTimeoutMs }).version();
     const podman = version.Components?.some((component) => /podman/i.test(component.Name)) ?? false;
     return {
-      docker: new Docker({ ...target, timeout: callTimeoutMs }),
-      streams: new Docker(target),
+      docker: new Engine({ ...target, timeout: callTimeoutMs }),
+      streams: new Engine(target),
       flavor: podman ? "podman" : "docker",
       isLocal: path !== null,
       description: `${podman ? "Podman" : "Docker"} ${version.Version} at ${path ?? address}`,
