@@ -3,21 +3,27 @@ import { sqlState } from "../db/database.ts";
 
 const BY_SQL_STATE = {
   VL001: "hold_not_found",
-  VL002: "hold_already_resolved",
+  VL002: "hold_already_posted",
   VL003: "amount_exceeds_hold",
   VL004: "hold_not_funded",
+  VL005: "hold_already_voided",
+  VL006: "hold_expired",
 } as const;
 
 export type LedgerErrorCode =
   | (typeof BY_SQL_STATE)[keyof typeof BY_SQL_STATE]
   | "hold_already_funded"
+  | "hold_already_resolved"
   | "insufficient_funds"
   | "bill_exceeds_holds"
   | "bill_not_balanced";
 
 const MESSAGES: Record<LedgerErrorCode, string> = {
   hold_not_found: "there is no such hold",
-  hold_already_resolved: "the hold was posted or voided before",
+  hold_already_posted: "the hold was posted before",
+  hold_already_voided: "the hold was voided before",
+  hold_expired: "the hold's money didn't come in its time",
+  hold_already_resolved: "the hold was posted or voided at the same moment",
   amount_exceeds_hold: "more than the hold's amount can't be posted",
   hold_not_funded: "a hold without money can't be posted",
   hold_already_funded: "the hold has its money already",

@@ -83,8 +83,8 @@ describe("a hold", () => {
     expect(await codeOf(withdraw(clusterId, 6n))).toBe("insufficient_funds");
     expect(await later((tx) => resolve(world.ctx, tx, id, 11n))).toBe("amount_exceeds_hold");
     expect(await later((tx) => resolve(world.ctx, tx, id, 4n))).toBe("done");
-    expect(await later((tx) => resolve(world.ctx, tx, id, 4n))).toBe("hold_already_resolved");
-    expect(await later((tx) => fund(world.ctx, tx, id))).toBe("hold_already_resolved");
+    expect(await later((tx) => resolve(world.ctx, tx, id, 4n))).toBe("hold_already_posted");
+    expect(await later((tx) => fund(world.ctx, tx, id))).toBe("hold_already_posted");
     expect(await balanceOf(world.db, customerAccount(clusterId))).toMatchObject({ availableMicroUsdc: 11n });
     await inTransaction((tx) =>
       post(world.ctx, tx, {
@@ -95,6 +95,30 @@ describe("a hold", () => {
         reference: name(),
       }),
     );
+  });
+
+  test("that was voided, or whose money never came in its time, says which", async () => {
+    const clusterId = name();
+    await openCluster(clusterId);
+    await deposit(clusterId, 15n);
+    const later = (work: (tx: Transaction) => Promise<unknown>) => codeOf(inTransaction(work));
+    const nowMs = world.ctx.clock.nowMs();
+    const ended = async (timeoutMs: number, isFunded: boolean) => {
+      const order = { clusterId, ownerId: clusterId, amountMicroUsdc: 5n, timeoutMs, reference: name() };
+      const id = await inTransaction((tx) => hold(world.ctx, tx, order));
+      if (isFunded) await inTransaction((tx) => fund(world.ctx, tx, id));
+      await inTransaction((tx) => resolve(world.ctx, tx, id, 0n));
+      return [
+        await later((tx) => fund(world.ctx, tx, id)),
+        await later((tx) => resolve(world.ctx, tx, id, 5n)),
+        await later((tx) => resolve(world.ctx, tx, id, 0n)),
+      ];
+    };
+    const [expired, voided] = [Array(3).fill("hold_expired"), Array(3).fill("hold_already_voided")];
+    expect(await ended(nowMs, false)).toEqual(expired);
+    expect(await ended(nowMs + 1, false)).toEqual(voided);
+    expect(await ended(nowMs, true)).toEqual(voided);
+    expect(await balanceOf(world.db, customerAccount(clusterId))).toMatchObject({ availableMicroUsdc: 15n });
   });
 
   test("is funded once and resolved once, however many try at the same time", async () => {
@@ -134,10 +158,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Model {
   posted = 0n;
   escrow = 0n;
-  readonly holds: { amount: bigint; funded: boolean; resolved: boolean }[] = [];
+  readonly holds: { amount: bigint; funded: boolean; resolved: string | null }[] = [];
 
   get available(): bigint {
-    return this.posted - this.holds.reduce((sum, h) => (h.funded && !h.resolved ? sum + h.amount : sum), 0n);
+    return this.posted - this.holds.reduce((sum, h) => (h.funded && h.resolved === null ? sum + h.amount : sum), 0n);
   }
 
   take(taken: Step): string {
@@ -150,7 +174,7 @@ class Model {
         this.posted -= taken.amount;
         return "done";
       case "hold":
-        this.holds.push({ amount: taken.amount, funded: false, resolved: false });
+        this.holds.push({ amount: taken.amount, funded: false, resolved: null });
         return "done";
       default:
         return this.#second(taken);
@@ -160,7 +184,7 @@ class Model {
   #second(taken: SecondStep): string {
     const found = this.holds[taken.hold];
     if (found === undefined) return "hold_not_found";
-    if (found.resolved) return "hold_already_resolved";
+    if (found.resolved !== null) return found.resolved;
     if (taken.kind === "fund") {
       if (found.funded) return "hold_already_funded";
       if (found.amount > this.available) return "insufficient_funds";
@@ -169,7 +193,9 @@ class Model {
     }
     if (taken.amount > found.amount) return "amount_exceeds_hold";
     if (taken.amount > 0n && !found.funded) return "hold_not_funded";
-    found.resolved = true;
+    // Their time is over from the beginning.
+    const unposted = found.funded ? "hold_already_voided" : "hold_expired";
+    found.resolved = taken.amount > 0n ? "hold_already_posted" : unposted;
     this.posted -= taken.amount;
     this.escrow += taken.amount;
     return "done";
@@ -286,7 +312,7 @@ describe("a bill", () => {
             paid += (await balanceOf(world.db, `supplier:${clusterId}-${supplierId}`)).postedMicroUsdc;
           }
           expect(paid).toBe(earned);
-          expect(await codeOf(inTransaction((tx) => fund(world.ctx, tx, unfunded)))).toBe("hold_already_resolved");
+          expect(await codeOf(inTransaction((tx) => fund(world.ctx, tx, unfunded)))).toBe("hold_expired");
         },
       ),
       { numRuns: 25 },

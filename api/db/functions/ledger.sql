@@ -58,15 +58,29 @@ BEGIN
   RETURN hold;
 END $$;
 
+-- A hold ends once: posted, voided, or, where its money never came in its time, expired.
+CREATE OR REPLACE FUNCTION ledger_require_open(hold transfers) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE resolution transfers;
+BEGIN
+  SELECT * INTO resolution FROM transfers WHERE pending_id = hold.id AND kind IN ('post', 'void');
+  IF NOT FOUND THEN RETURN; END IF;
+  IF resolution.kind = 'post' THEN
+    RAISE EXCEPTION 'hold_already_posted' USING ERRCODE = 'VL002', DETAIL = hold.id;
+  END IF;
+  IF resolution.created_at >= hold.timeout_at
+     AND NOT EXISTS (SELECT 1 FROM transfers WHERE pending_id = hold.id AND kind = 'fund') THEN
+    RAISE EXCEPTION 'hold_expired' USING ERRCODE = 'VL006', DETAIL = hold.id;
+  END IF;
+  RAISE EXCEPTION 'hold_already_voided' USING ERRCODE = 'VL005', DETAIL = hold.id;
+END $$;
+
 -- Binds the hold's amount of the debit account's money; the account's CHECK refuses if it isn't there.
 CREATE OR REPLACE FUNCTION ledger_fund(transfer_id text, hold_id text, now_ms bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE hold transfers;
 BEGIN
   hold := ledger_pending(hold_id);
-  IF EXISTS (SELECT 1 FROM transfers WHERE pending_id = hold_id AND kind IN ('post', 'void')) THEN
-    RAISE EXCEPTION 'hold_already_resolved' USING ERRCODE = 'VL002', DETAIL = hold_id;
-  END IF;
+  PERFORM ledger_require_open(hold);
   INSERT INTO transfers
     (id, kind, pending_id, debit_account, credit_account, amount_micro_usdc, reason, reference, created_at)
   VALUES (transfer_id, 'fund', hold_id, hold.debit_account, hold.credit_account, hold.amount_micro_usdc,
@@ -82,9 +96,7 @@ DECLARE
   funded boolean;
 BEGIN
   hold := ledger_pending(hold_id);
-  IF EXISTS (SELECT 1 FROM transfers WHERE pending_id = hold_id AND kind IN ('post', 'void')) THEN
-    RAISE EXCEPTION 'hold_already_resolved' USING ERRCODE = 'VL002', DETAIL = hold_id;
-  END IF;
+  PERFORM ledger_require_open(hold);
   IF amount < 0 OR amount > hold.amount_micro_usdc THEN
     RAISE EXCEPTION 'amount_exceeds_hold' USING ERRCODE = 'VL003', DETAIL = hold_id;
   END IF;
