@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
+import { mutateSources } from "./test/mutants/mutate-sources.ts";
 
 // Many tests start programs of ours: what has been compiled once is not compiled again.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL("node_modules/.cache/compiled", import.meta.url));
@@ -19,10 +20,12 @@ export default defineConfig({
     projects: [
       {
         extends: true,
+        plugins: [mutateSources()],
         test: { name: "apart", include: APART, globalSetup: ["test/harness/global-setup.ts"] },
       },
       {
         extends: true,
+        plugins: [mutateSources()],
         test: {
           name: "together",
           include: ["test/**/*.test.ts"],

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { customers } from "../../api/db/tables.ts";
 import { CARD_ACCOUNT } from "../../api/ledger/accounts.ts";
 import { LedgerError } from "../../api/ledger/errors.ts";
+import { applyCardState } from "../../api/payments/cards/apply-card-state.ts";
 import type { StripeEvent } from "./fake-stripe.ts";
 import { type CardWorld, HOLD_MS, newCardWorld, USDC } from "./world.ts";
 
@@ -61,6 +62,20 @@ describe("refunds", () => {
     await world.pass(86_400_000);
     expect(await moneyOf(account)).toEqual({ balance: 1000, maturing: 0, disputed: 0 });
     expect(await isFrozen(account)).toBe(false);
+  });
+
+  test("are not undone by what was read before them and comes to be applied after", async () => {
+    const account = await world.account();
+    const id = await world.paid(account);
+    const before = await world.card(id);
+    const read = await world.services.cards?.read(before.sessionId);
+    if (read === undefined) throw new Error("there are no cards");
+    await world.tell(world.stripe.refund(id, 1000));
+    await world.work();
+    expect(await applyCardState(world.ctx, before, read)).toBeNull();
+    expect(await moneyOf(account)).toEqual({ balance: 0, maturing: 1500, disputed: 0 });
+    expect(await world.card(id)).toMatchObject({ reversedMicroUsdc: 10n * USDC });
+    expect(await world.faults()).toEqual([]);
   });
 
   test("that fail come back", async () => {

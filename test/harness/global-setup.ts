@@ -6,6 +6,7 @@ import postgres from "postgres";
 import type { TestProject } from "vitest/node";
 import { migrateDatabase } from "../../api/db/migrate.ts";
 import { startEmbeddedPostgres } from "../../api/local/postgres.ts";
+import { mutateDatabase } from "../mutants/mutate-database.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -22,6 +23,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const admin = postgres(`${base}/postgres`, { max: 1, onnotice: () => undefined });
   await admin.unsafe("CREATE DATABASE volley_template");
   await migrateDatabase(`${base}/volley_template`);
+  await mutateDatabase(`${base}/volley_template`);
   await admin.end();
   project.provide("postgresUrl", base);
   return async () => {

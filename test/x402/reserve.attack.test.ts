@@ -2,7 +2,7 @@
 import { address, createSolanaRpc, generateKeyPairSigner, type KeyPairSigner } from "@solana/kit";
 import { getTransferSolInstruction, SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
 import type { Cluster, Problem, Quote } from "@volley/schema";
-import { count } from "drizzle-orm";
+import { count, eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { clusters, sponsoredTransactions } from "../../api/db/tables.ts";
 import { graphqlFace, restFace, sdkFace } from "../contract/faces.ts";
@@ -214,6 +214,19 @@ describe("a payment is bound to its request", () => {
       1, 1,
     ]);
   });
+});
+
+test("a payment that has bought a cluster buys no other, even where nothing else would stand in its way", async () => {
+  const quote = await newQuote();
+  const payment = await paymentFor(await requirementsFor({ quote }), app.payer, await blockhash());
+  const bought = (await (await ask({ quote, payment })).json()) as Cluster;
+  // As if the quote had never been used: the claim of the payment is a rule of its own.
+  const freed = { quoteId: `${bought.quote_id}-freed` };
+  await app.database.db.update(clusters).set(freed).where(eq(clusters.id, bought.id));
+  const before = await sizes();
+  const again = await ask({ quote, payment });
+  expect(await again.json()).toMatchObject({ code: "payment_used" });
+  expect(await sizes()).toEqual(before);
 });
 
 test("money that is gone before the payment lands: it fails, and the machines are free again", {
