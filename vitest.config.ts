@@ -15,7 +15,7 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     server: { deps: { inline: ["type-graphql", "graphql-query-complexity", "@apollo/server"] } },
     projects: [
       {
