@@ -267,6 +267,8 @@ export interface Payment {
   checkoutUrl: string | null;
   signatures: string[];
   notices: PaymentNotice[];
+  /** What of its cluster's money was sent back on chain, oldest first; see refunds.list for an account's. */
+  refunds: Refund[];
 }
 
 export type PaymentPurpose = "reserve" | "extend" | "topup" | (string & {});
@@ -296,6 +298,24 @@ export interface PaymentNotice {
   code: "underpaid" | "overpaid" | "late" | "wrong_mint" | "failed_transaction" | "sender_refused" | "foreign_reference" | (string & {});
   detail: string;
   signature: string | null;
+}
+
+export interface Refund {
+  id: string;
+  object: "refund";
+  /** Null when it came from an account's balance. */
+  clusterId: string | null;
+  amount: Money;
+  /** Solana address that receives the USDC. */
+  to: string;
+  /** `pending` until it is signed; `held` while something stands in its way, see `reason`. */
+  status: "pending" | "held" | "sent" | "finalized" | "cancelled" | (string & {});
+  /** Why it is held, in a sentence. */
+  reason: string | null;
+  /** Not sent earlier: an address that nobody has proved to own has to wait. */
+  notBefore: string;
+  signature: string | null;
+  createdAt: string;
 }
 
 export interface ClusterNode {
@@ -396,24 +416,6 @@ export interface PaymentTransaction {
 export interface PaymentPage {
   data: Payment[];
   nextCursor: string | null;
-}
-
-export interface Refund {
-  id: string;
-  object: "refund";
-  /** Null when it came from an account's balance. */
-  clusterId: string | null;
-  amount: Money;
-  /** Solana address that receives the USDC. */
-  to: string;
-  /** `pending` until it is signed; `held` while something stands in its way, see `reason`. */
-  status: "pending" | "held" | "sent" | "finalized" | "cancelled" | (string & {});
-  /** Why it is held, in a sentence. */
-  reason: string | null;
-  /** Not sent earlier: an address that nobody has proved to own has to wait. */
-  notBefore: string;
-  signature: string | null;
-  createdAt: string;
 }
 
 export interface AddressProof {
@@ -1016,7 +1018,7 @@ export interface Resources {
     events(id: string, params?: ClustersEventsParams, options?: RequestOptions): EventStream<Event>;
   };
   payments: {
-    /** One payment: its state and what is missing. `GET /v1/payments/{id}` */
+    /** One payment: its state, what is missing, and refunds. `GET /v1/payments/{id}` */
     get(id: string, options?: RequestOptions): APIPromise<Payment>;
     /** Solana Pay transaction request: who asks, for wallets. `GET /v1/payments/{id}/transaction` */
     request_info(id: string, options?: RequestOptions): APIPromise<PaymentRequestInfo>;

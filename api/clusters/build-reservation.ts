@@ -82,7 +82,7 @@ export function buildReservation(
   const cluster: Cluster = {
     ...clusterFields(row),
     credit: toMoney(0n),
-    payment: toPaymentResource(ctx.settings, payment, [], []),
+    payment: toPaymentResource(ctx.settings, payment),
     nodes: ranks.map((rank, index) => ({
       rank: index,
       node_id: rank.nodeId,

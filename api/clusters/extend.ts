@@ -69,7 +69,7 @@ export async function extendCluster(ctx: Context, input: InputOf<Extend>): Promi
     const payment = (await paidByBalance(tx, id))
       ? await payFromBalance(ctx, tx, cluster, input.duration_seconds, total)
       : await askForPayment(ctx, tx, cluster, input.duration_seconds, total);
-    return { ...extension, payment: toPaymentResource(ctx.settings, payment, [], []) };
+    return { ...extension, payment: toPaymentResource(ctx.settings, payment) };
   });
   ctx.hints.notify("tasks");
   ctx.hints.notify(`cluster:${id}`);

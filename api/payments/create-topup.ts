@@ -31,7 +31,7 @@ export async function createTopup(ctx: Context, input: InputOf<Create>): Promise
     await tx.select({ id: customers.id }).from(customers).where(eq(customers.id, customerId)).for("no key update");
     await requireUnfrozen(tx, customerId);
     await requireRoom(tx, customerId);
-    return toPaymentResource(ctx.settings, await ask(ctx, tx, customerId, amountMicroUsdc), [], []);
+    return toPaymentResource(ctx.settings, await ask(ctx, tx, customerId, amountMicroUsdc));
   });
   ctx.hints.notify("tasks");
   return input.rail === "stripe" ? await showCheckout(ctx, topup.id) : topup;

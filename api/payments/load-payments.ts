@@ -1,7 +1,7 @@
 import type { Payment } from "@volley/schema/resources/payment";
 import { and, asc, inArray, ne } from "drizzle-orm";
 import type { Executor } from "../db/database.ts";
-import { inboundTransfers, paymentNotices } from "../db/tables.ts";
+import { inboundTransfers, paymentNotices, refunds } from "../db/tables.ts";
 import type { Settings } from "../settings.ts";
 import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
 
@@ -13,7 +13,7 @@ export interface PaymentReader {
   readonly settings: Settings;
 }
 
-/** The resources of many payments in two statements, in the order of the rows. */
+/** The resources of many payments in three statements, in the order of the rows. */
 export async function loadPaymentResources(
   { db: executor, settings }: PaymentReader,
   found: readonly PaymentRow[],
@@ -30,14 +30,24 @@ export async function loadPaymentResources(
     .from(inboundTransfers)
     .where(and(inArray(inboundTransfers.paymentId, ids), ne(inboundTransfers.finality, "dropped")))
     .orderBy(asc(inboundTransfers.slot), asc(inboundTransfers.createdAt), asc(inboundTransfers.signature));
+  const clusterIds = [...new Set(found.flatMap((row) => row.clusterId ?? []))];
+  const sentBack =
+    clusterIds.length === 0
+      ? []
+      : await executor
+          .select()
+          .from(refunds)
+          .where(inArray(refunds.clusterId, clusterIds))
+          .orderBy(asc(refunds.createdAt), asc(refunds.id));
   const noticesOf = Map.groupBy(notices, (notice) => notice.paymentId);
   const inboundOf = Map.groupBy(inbound, (transfer) => transfer.paymentId);
-  return found.map((row) =>
-    toPaymentResource(
-      settings,
-      row,
-      noticesOf.get(row.id) ?? [],
-      [...new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature))].slice(0, SIGNATURES_MAX),
-    ),
-  );
+  const refundsOf = Map.groupBy(sentBack, (refund) => refund.clusterId);
+  return found.map((row) => {
+    const signatures = new Set((inboundOf.get(row.id) ?? []).map((transfer) => transfer.signature));
+    return toPaymentResource(settings, row, {
+      notices: noticesOf.get(row.id) ?? [],
+      signatures: [...signatures].slice(0, SIGNATURES_MAX),
+      refunds: row.clusterId === null ? [] : (refundsOf.get(row.clusterId) ?? []),
+    });
+  });
 }

@@ -4,6 +4,8 @@ import type { Payment } from "@volley/schema/resources/payment";
 import { toTimestamp } from "@volley/schema/time";
 import type { paymentNotices, payments } from "../db/tables.ts";
 import type { Settings } from "../settings.ts";
+import type { RefundRow } from "./refunds/begin-refund.ts";
+import { toRefundResource } from "./refunds/to-refund-resource.ts";
 import { solanaPayUrl } from "./solana-pay/transfer-request.ts";
 import { networkOf } from "./x402/network.ts";
 
@@ -17,12 +19,21 @@ export function isForCluster(payment: PaymentRow): payment is ClusterPaymentRow 
 
 export type PaymentNoticeRow = typeof paymentNotices.$inferSelect;
 
-/** @param signatures of the transactions that brought money for it, oldest first */
+/** What is known of a payment beside its own row; nothing when it is new. */
+export interface PaymentHistory {
+  readonly notices: readonly Pick<PaymentNoticeRow, "code" | "detail" | "signature">[];
+  /** Of the transactions that brought money for it, oldest first. */
+  readonly signatures: readonly string[];
+  /** Of its cluster, oldest first. */
+  readonly refunds: readonly RefundRow[];
+}
+
+const NEW: PaymentHistory = { notices: [], signatures: [], refunds: [] };
+
 export function toPaymentResource(
   { publicUrl, solanaNetwork }: Pick<Settings, "publicUrl" | "solanaNetwork">,
   row: PaymentRow,
-  notices: readonly Pick<PaymentNoticeRow, "code" | "detail" | "signature">[],
-  signatures: readonly string[],
+  { notices, signatures, refunds }: PaymentHistory = NEW,
 ): Payment {
   const isOpen = row.status === "pending" || row.status === "detected";
   const missing = row.amountMicroUsdc - row.receivedMicroUsdc;
@@ -48,6 +59,7 @@ export function toPaymentResource(
       detail,
       signature: signature === "" ? null : signature,
     })),
+    refunds: refunds.map(toRefundResource),
   };
 }
 

@@ -14,7 +14,7 @@ import { solanaAddress } from "./clusters.ts";
 
 export const paymentsGet = defineOperation({
   id: "payments.get",
-  summary: "One payment: its state and what is missing",
+  summary: "One payment: its state, what is missing, and refunds",
   method: "GET",
   path: "/v1/payments/{id}",
   graphql: { kind: "query", field: "payment" },

@@ -98,6 +98,9 @@ export const paymentSchema = z
     checkout_url: z.string().nullable().describe("A page to pay on, for people: of Volley, or of the card processor."),
     signatures: z.array(z.string()),
     notices: z.array(paymentNoticeSchema),
+    refunds: z
+      .array(refundSchema)
+      .describe("What of its cluster's money was sent back on chain, oldest first; see refunds.list for an account's."),
   })
   .meta({ id: "Payment" });
 

@@ -208,6 +208,8 @@ export function contractSuite(start: () => Promise<TestApp>): void {
       const refund = await succeed(face, "refunds.get", { id: refundId }, { secret });
       expect(refund).toMatchObject({ to: app.payer.address, amount: stopping.bill?.refund.amount });
       await fail(face, "refunds.get", { id: refundId }, "not_found", { secret: SOMEBODY });
+      const paid = await succeed(face, "payments.get", { id: cluster.payment.id }, { secret });
+      expect(paid.refunds).toMatchObject([{ id: refundId, to: app.payer.address, amount: refund.amount }]);
       const again = { cluster_id: id, to: app.payer.address };
       await fail(face, "refunds.create", again, "nothing_to_refund", { secret, idempotencyKey: freshKey() });
     }, 120_000);
