@@ -155,8 +155,10 @@ export const MUTANTS: readonly Mutant[] = [
     sources: [
       {
         in: "api/jobs/engine.ts",
+        // biome-ignore-start lint/suspicious/noTemplateCurlyInString: it is the text of a source file
         from: "const held = sql`kind = ${task.kind} AND id = ${task.id} AND lock_token = ${task.token}`;",
         to: "const held = sql`kind = ${task.kind} AND id = ${task.id}`;",
+        // biome-ignore-end lint/suspicious/noTemplateCurlyInString: it is the text of a source file
       },
     ],
     tests: ["test/jobs/engine.test.ts"],
