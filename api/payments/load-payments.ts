@@ -7,6 +7,8 @@ import { type PaymentRow, toPaymentResource } from "./to-payment-resource.ts";
 
 /** Dust may come in any number of transactions; these are enough to see what happened. */
 const SIGNATURES_MAX = 100;
+/** The newest; refunds.list has all of an account. */
+const REFUNDS_MAX = 100;
 
 export interface PaymentReader {
   readonly db: Executor;
@@ -47,7 +49,7 @@ export async function loadPaymentResources(
     return toPaymentResource(settings, row, {
       notices: noticesOf.get(row.id) ?? [],
       signatures: [...signatures].slice(0, SIGNATURES_MAX),
-      refunds: row.clusterId === null ? [] : (refundsOf.get(row.clusterId) ?? []),
+      refunds: row.clusterId === null ? [] : (refundsOf.get(row.clusterId) ?? []).slice(-REFUNDS_MAX),
     });
   });
 }

@@ -112,6 +112,8 @@ export class Renter {
   secret: string | null = null;
   quotedMicroUsdc = 0n;
   outcome = "unfinished";
+  /** Has arrived, or is about to. */
+  isAbout = true;
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #client: Client;
@@ -169,7 +171,14 @@ export class Renter {
 
   /** The renter's cluster as the API tells it now. */
   async look(): Promise<Cluster> {
-    return await this.#get<Cluster>(`/v1/clusters/${this.#id}`);
+    try {
+      return await this.#get<Cluster>(`/v1/clusters/${this.#id}`);
+    } catch (error) {
+      // A session ends after days.
+      if (!this.hasAccount || !(error instanceof ApiProblem)) throw error;
+      this.secret = await this.#signIn();
+      return await this.#get<Cluster>(`/v1/clusters/${this.#id}`);
+    }
   }
 
   get #id(): string {
@@ -249,10 +258,11 @@ export class Renter {
     const { paying } = this.character;
     if (paying !== "fromCardThenDisputes") return;
     // The bank may be told at any time, and decides at some other.
-    this.#world.timeline.after(this.#random.whole(0, 600_000), () => {
+    const { disputeMsMax } = this.#world;
+    this.#world.timeline.after(this.#random.whole(0, disputeMsMax), () => {
       this.#world.cards.dispute(id);
       const outcome = this.#random.pick(["won", "lost"] as const);
-      this.#world.timeline.after(this.#random.whole(0, 600_000), () => this.#world.cards.decide(id, outcome));
+      this.#world.timeline.after(this.#random.whole(0, disputeMsMax), () => this.#world.cards.decide(id, outcome));
     });
   }
 
@@ -277,7 +287,7 @@ export class Renter {
         ...(this.#session === null ? {} : { secret: this.#session }),
       });
       if (parseUsdc(balance.available.amount) >= due) return null;
-      await this.#sleepSeconds(5, 20);
+      await this.#patience();
     }
     if (this.character.paying === "fromCardThenDisputes") return "the bank took the top-up back";
     this.#fail("what is paid into a balance comes to be in it", topupId);
@@ -525,8 +535,7 @@ export class Renter {
       if (ORDER[now.status] < ORDER[last]) this.#fail("a cluster's status only goes on", `${last} → ${now.status}`);
       last = now.status;
       if (done(now)) return now;
-      const { least, most } = this.#world.renterPollSeconds;
-      await this.#sleepSeconds(least, most);
+      await this.#patience();
     }
     return null;
   }
@@ -567,6 +576,12 @@ export class Renter {
 
   #fail(rule: string, detail: string): void {
     this.#world.fail(rule, `${this.name}: ${detail}`);
+  }
+
+  /** Between two looks at what has to come about. */
+  async #patience(): Promise<void> {
+    const { least, most } = this.#world.renterPollSeconds;
+    await this.#sleepSeconds(least, most);
   }
 
   async #sleepSeconds(least: number, most: number): Promise<void> {

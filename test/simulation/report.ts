@@ -4,11 +4,12 @@ import type { SeedResult } from "./run-seed.ts";
 const TAIL_LINES = 60;
 const LINES_MAX = 60;
 
-export function printFailure(result: SeedResult, rentals: number): void {
+/** @param options that make the same run again */
+export function printFailure(result: SeedResult, options: string): void {
   console.log(`\nSeed ${result.seed} broke a rule. The end of its trace:`);
   console.log(result.tail.slice(-TAIL_LINES).join("\n"));
   for (const { rule, detail } of result.violations) console.log(`BROKEN  ${rule}\n        ${detail}`);
-  console.log(`Again:  npm run sim -- --seed ${result.seed} --seeds 1 --rentals ${rentals} --trace\n`);
+  console.log(`Again:  npm run sim -- --seed ${result.seed} ${options} --trace\n`);
 }
 
 export class Summary {

@@ -87,7 +87,12 @@ export async function runSeed(seed: string, options: SeedOptions): Promise<SeedR
 }
 
 /** Nothing goes wrong any more: all that has begun must end by itself, and then everything must add up. */
-export async function comeToRest(world: World, look: () => Promise<void>, everyMs = CHECK_EVERY_MS): Promise<void> {
+export async function comeToRest(
+  world: World,
+  look: () => Promise<void>,
+  everyMs = CHECK_EVERY_MS,
+  limitMs = REST_MS_MAX,
+): Promise<void> {
   world.calm();
   let left: string[] = [];
   const rested = await world.runUntil(
@@ -96,7 +101,7 @@ export async function comeToRest(world: World, look: () => Promise<void>, everyM
       left = await unfinished(world);
       return left.length === 0;
     },
-    REST_MS_MAX,
+    limitMs,
     everyMs,
   );
   if (world.violations.length > 0) return;

@@ -1,11 +1,12 @@
 /** One incarnation of the real server inside a simulated process: everything it knows comes from the database. */
 import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { newApp } from "../../api/app.ts";
-import type { Services } from "../../api/context.ts";
+import type { Hints, Services } from "../../api/context.ts";
 import { wake } from "../../api/db/database.ts";
 import { DOMAIN } from "../../api/domain.ts";
 import { TASK_HANDLERS } from "../../api/jobs/handlers.ts";
 import { runTaskLoop } from "../../api/jobs/loop.ts";
+import { ensureAudits } from "../../api/ledger/audit-continuously.ts";
 import { newMarket } from "../../api/market/market.ts";
 import { ensurePayouts } from "../../api/payments/payouts/pay-suppliers.ts";
 import type { Logger } from "../../api/ports/logger.ts";
@@ -38,7 +39,9 @@ export interface Outside {
   /** Of the treasury's process. */
   readonly treasurySettings: TreasurySettings;
   /** How often a process looks for due tasks when nothing hints at one. */
-  readonly taskPollMs: number;
+  readonly taskPollMs: () => number;
+  /** Whether the books are audited, and days of receipts anchored. */
+  readonly isAudited: boolean;
   readonly faults: () => Faults;
   readonly onLog: (level: "warn" | "error", message: string, fields: unknown) => void;
 }
@@ -54,13 +57,13 @@ export class Server {
   readonly process: SimulatedProcess;
   readonly #services: Services;
   readonly #app: ReturnType<typeof newApp>;
-  readonly #taskPollMs: number;
+  readonly #isAudited: boolean;
   #isListening = false;
 
   constructor(process: SimulatedProcess, outside: Outside) {
     this.process = process;
     this.#services = servicesFor(process, outside);
-    this.#taskPollMs = outside.taskPollMs;
+    this.#isAudited = outside.isAudited;
     this.#app = newApp({
       services: () => this.#services,
       callerAddress: (_request, env) => (env as { address: string }).address,
@@ -79,15 +82,13 @@ export class Server {
     const nowMs = services.clock.nowMs();
     await wake(services.db, "treasury", "usdc", nowMs);
     await wake(services.db, "nodes", "all", nowMs);
+    if (this.#isAudited) await ensureAudits(services.db, nowMs);
     await ensurePayouts(services.db, nowMs);
     await services.market.refresh(services);
     this.#isListening = true;
     const never = new AbortController().signal;
     const owner = this.process.name;
-    await Promise.all([
-      runTaskLoop(services, { owner, handlers: TASK_HANDLERS, pollMs: this.#taskPollMs }, never),
-      keepFresh(services),
-    ]);
+    await Promise.all([runTaskLoop(services, { owner, handlers: TASK_HANDLERS }, never), keepFresh(services)]);
   }
 
   /** Answers as the process would over HTTP; rejects when it dies before the answer is out. */
@@ -132,8 +133,14 @@ function servicesFor(process: SimulatedProcess, outside: Outside): Services {
     settings: outside.settings,
     logger: loggerFor(process, outside.onLog),
     metrics: NO_METRICS,
-    hints: inProcessHints(clock),
+    hints: hintsFor(process, outside),
   };
+}
+
+/** Loops wait for a hint, or for as long as the world says. */
+export function hintsFor({ clock }: SimulatedProcess, { taskPollMs }: Outside): Hints {
+  const hints = inProcessHints(clock);
+  return { ...hints, wait: (topic, ms, signal) => hints.wait(topic, topic === "tasks" ? taskPollMs() : ms, signal) };
 }
 
 function supplierFor(process: SimulatedProcess, { supplier, faults }: Outside): Supplier {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Violation } from "./always.ts";
 import { NO_FAULTS } from "./faults.ts";
+import { checkPromptness } from "./promptness.ts";
 import { runSeed, type SeedOptions } from "./run-seed.ts";
 import { openStage, type Stage } from "./stage.ts";
 import type { World } from "./world.ts";
@@ -148,6 +149,22 @@ describe("the simulation sees", () => {
       return record !== null && record.execution.err === null;
     });
     expect(broken).toContain("nothing leaves the treasury but refunds, each once");
+  });
+
+  it("a refund that is overdue while no alarm tells of it", async () => {
+    const broken = await rulesBrokenBy(async (world) => {
+      const late = await world.database.direct`
+        UPDATE refunds SET created_at = created_at - 7200000, not_before = not_before - 7200000
+        WHERE status NOT IN ('finalized', 'cancelled') RETURNING id`;
+      if (late.length === 0) return false;
+      await world.database.direct`INSERT INTO alarms VALUES ('outbound_overdue', 'a test', false, 0, 0)`;
+      await checkPromptness(world);
+      expect(world.violations).toEqual([]);
+      await world.database.direct`DELETE FROM alarms`;
+      await checkPromptness(world);
+      return true;
+    });
+    expect(broken).toEqual(["what is overdue has an alarm"]);
   });
 
   it("a payment that was credited to somebody else", async () => {

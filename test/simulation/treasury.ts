@@ -1,12 +1,12 @@
 /** One incarnation of the treasury inside a simulated process of its own. */
-import { inProcessHints } from "../../api/adapters/in-process-hints.ts";
 import { runTaskLoop } from "../../api/jobs/loop.ts";
 import type { SponsorSigner } from "../../api/ports/sponsor-signer.ts";
 import type { TreasurySigner } from "../../api/ports/treasury-signer.ts";
+import { ensureAnchors } from "../../api/treasury/anchor/anchor-receipts.ts";
 import { TREASURY_HANDLERS } from "../../api/treasury/handlers.ts";
 import type { TreasuryServices } from "../../api/treasury/treasury-context.ts";
 import type { SimulatedProcess } from "./process.ts";
-import { loggerFor, NO_METRICS, type Outside } from "./server.ts";
+import { hintsFor, loggerFor, NO_METRICS, type Outside } from "./server.ts";
 
 /** Works as the production process does. Never settles when the process is killed. */
 export async function runTreasury(process: SimulatedProcess, outside: Outside): Promise<void> {
@@ -23,16 +23,21 @@ export async function runTreasury(process: SimulatedProcess, outside: Outside): 
     settings: outside.treasurySettings,
     logger: loggerFor(process, outside.onLog),
     metrics: NO_METRICS,
-    hints: inProcessHints(clock),
+    hints: hintsFor(process, outside),
   };
-  const options = { owner: process.name, handlers: TREASURY_HANDLERS, pollMs: outside.taskPollMs };
+  if (services.settings.anchors) await ensureAnchors(services.db, clock.nowMs());
+  const options = { owner: process.name, handlers: TREASURY_HANDLERS };
   await runTaskLoop(services, options, new AbortController().signal);
 }
 
 function signerFor(process: SimulatedProcess, { signer, faults }: Outside): TreasurySigner {
   return {
     address: signer.address,
-    signAnchor: (order) => signer.signAnchor(order),
+    signAnchor: (order) =>
+      process.call("signer signAnchor", () => signer.signAnchor(order), {
+        rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },
+        lost: () => new Error("the signer is away"),
+      }),
     signRefund: (order) =>
       process.call("signer signRefund", () => signer.signRefund(order), {
         rates: { lostRequest: faults().signerUnavailable, lostResponse: 0 },

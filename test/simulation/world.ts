@@ -30,6 +30,7 @@ const HTTP_LATENCY_MS = 30;
 const TREASURY_LAMPORTS = 100_000_000_000n;
 const TREASURY_FLOAT_MICRO_USDC = 100_000_000n;
 const STEPS_MAX = 400_000;
+const DISPUTE_MS_MAX = 600_000;
 
 export interface WorldOptions {
   readonly seed: string;
@@ -46,6 +47,13 @@ export interface WorldOptions {
   readonly isQuick?: boolean;
   /** Whether some of the machines have agents; the seed decides when absent. */
   readonly withAgents?: boolean;
+  /** Whether the books are audited, receipts signed and their days anchored, as in production. */
+  readonly isAudited?: boolean;
+  /** How seldom processes look for due tasks while no renter is about; as often as otherwise when absent. */
+  readonly idlePollMs?: number;
+  /** Banks are told of disputes, and decide them, within so long. */
+  readonly disputeMsMax?: number;
+  readonly stepsMax?: number;
 }
 
 export class World {
@@ -67,7 +75,9 @@ export class World {
   readonly renters: Renter[] = [];
   /** What the treasury's owner has paid in. */
   readonly float: Sent;
+  readonly disputeMsMax: number;
   readonly #fate: Fate & { faults?: Faults };
+  readonly #stepsMax: number;
   readonly #servers: Server[] = [];
   #treasury: SimulatedProcess | null = null;
   #faults: Faults;
@@ -105,6 +115,7 @@ export class World {
       ...readSettings({
         VOLLEY_QUOTE_KEYS: "k".repeat(43),
         VOLLEY_SECRET_KEY: "s".repeat(43),
+        ...(options.isAudited ? { VOLLEY_RECEIPT_KEYS: "r".repeat(42) + "A" } : {}),
         SOLANA_RPC_URL: "http://chain.simulated",
         USDC_MINT: this.chain.now.usdcMint,
         VOLLEY_TREASURY_ADDRESS: signer.address,
@@ -125,6 +136,10 @@ export class World {
       }),
       ...options.settings,
     };
+    const isAudited = options.isAudited ?? false;
+    this.disputeMsMax = options.disputeMsMax ?? DISPUTE_MS_MAX;
+    this.#stepsMax = options.stepsMax ?? STEPS_MAX;
+    const taskPollMs = options.taskPollMs ?? TASK_POLL_MS;
     this.renterPollSeconds = options.renterPollSeconds ?? RENTER_POLL_SECONDS;
     this.#fate = options.fate(random.stream("fate"), this.count, this);
     this.#outside = {
@@ -135,8 +150,9 @@ export class World {
       signer,
       sponsor,
       settings: this.settings,
-      treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS, anchors: false },
-      taskPollMs: options.taskPollMs ?? TASK_POLL_MS,
+      treasurySettings: { ...this.settings, limits: SIMULATED_LIMITS, anchors: isAudited },
+      isAudited,
+      taskPollMs: () => (this.#isIdle ? (options.idlePollMs ?? taskPollMs) : taskPollMs),
       faults,
       onLog: (level: "warn" | "error", message: string, fields: unknown) => this.#onLog(level, message, fields),
     };
@@ -156,6 +172,10 @@ export class World {
     return this.#faults;
   }
 
+  get #isIdle(): boolean {
+    return this.renters.every(({ outcome, isAbout }) => !isAbout || outcome !== "unfinished");
+  }
+
   readonly count = (fault: string): void => {
     this.injected.set(fault, (this.injected.get(fault) ?? 0) + 1);
   };
@@ -169,6 +189,11 @@ export class World {
   close(): void {
     for (const server of this.#servers) server.process.close();
     this.#treasury?.close();
+  }
+
+  /** From here on other things go wrong; what processes do to themselves stays as it was. */
+  weather(faults: Faults): void {
+    this.#faults = faults;
   }
 
   /** From here on nothing goes wrong any more. What has begun may end. */
@@ -218,8 +243,8 @@ export class World {
         askAtMs = this.timeline.nowMs + everyMs;
       }
       if (this.timeline.nowMs > endMs || this.violations.length > 0) return false;
-      if (this.timeline.steps > STEPS_MAX) {
-        this.fail("the run comes to an end", `${STEPS_MAX} steps`);
+      if (this.timeline.steps > this.#stepsMax) {
+        this.fail("the run comes to an end", `${this.#stepsMax} steps`);
         return false;
       }
       if (!(await this.timeline.step())) return condition();
@@ -302,7 +327,7 @@ export class World {
 
   #onLog(level: "warn" | "error", message: string, fields: unknown): void {
     this.logged.set(`${level}: ${message}`, (this.logged.get(`${level}: ${message}`) ?? 0) + 1);
-    const error = (fields as { error?: unknown } | undefined)?.error;
+    const { error } = (fields ?? {}) as { error?: unknown };
     const causes: string[] = [];
     for (let current = error; current instanceof Error; current = current.cause)
       causes.push(current.message.slice(0, 300));
