@@ -102,17 +102,17 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
       return await pool.agree(reading, (node) => node.tokenBalance(tokenAccount, commitment), String);
     },
 
-    tokenAccount: (at) =>
-      pool.inTurn(
-        (node) => node.tokenAccount(at),
-        (answer) => answer !== null,
-      ),
+    async tokenAccount(at, reading) {
+      const ask = (node: Chain) => node.tokenAccount(at);
+      if (pool.quorum(reading) === 1) return await pool.inTurn(ask, (answer) => answer !== null);
+      return await pool.agree(reading, ask, ({ owner, isFrozen }) => `${owner} ${isFrozen}`);
+    },
 
-    accountOwner: (at) =>
-      pool.inTurn(
-        (node) => node.accountOwner(at),
-        (answer) => answer !== null,
-      ),
+    async accountOwner(at, reading) {
+      const ask = (node: Chain) => node.accountOwner(at);
+      if (pool.quorum(reading) === 1) return await pool.inTurn(ask, (answer) => answer !== null);
+      return await pool.agree(reading, ask, String);
+    },
   };
 }
 

@@ -98,9 +98,9 @@ export interface Chain {
   /** Micro-units that a token account holds; null when the account doesn't exist. */
   tokenBalance(tokenAccount: string, commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint | null>;
   /** How a token account is; null when no node knows it. */
-  tokenAccount(tokenAccount: string): Promise<TokenAccountState | null>;
+  tokenAccount(tokenAccount: string, reading?: Reading): Promise<TokenAccountState | null>;
   /** The program that owns an account; null when there is none at the address. */
-  accountOwner(address: string): Promise<string | null>;
+  accountOwner(address: string, reading?: Reading): Promise<string | null>;
 }
 
 export class ChainError extends Error {

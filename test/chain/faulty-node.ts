@@ -46,6 +46,8 @@ export type NodeFault =
   | "belittles amounts"
   /** Every transaction has failed. */
   | "calls all failed"
+  /** Every token account is frozen by its issuer. */
+  | "calls accounts frozen"
   /** Slots, heights and last valid heights are far too high. */
   | "slots from the future"
   /** Slots, heights and last valid heights are far too low. */
@@ -70,6 +72,7 @@ export const NODE_FAULTS: readonly NodeFault[] = [
   "exaggerates amounts",
   "belittles amounts",
   "calls all failed",
+  "calls accounts frozen",
   "slots from the future",
   "slots from the past",
   "refuses versions",
@@ -180,6 +183,7 @@ function distort(fault: NodeFault | null, method: string, params: readonly unkno
   if (method === "getSignaturesForAddress") return distortList(fault, params, result as Json[]);
   if (method === "getTransaction") return result === null ? null : distortTransaction(fault, result as Json);
   if (method === "getSignatureStatuses") return distortStatuses(fault, result as Json);
+  if (fault === "calls accounts frozen" && method === "getAccountInfo") return frozen(result as Json);
   if (fault === "slots from the future") return shifted(result, SLOT_LIE);
   return fault === "slots from the past" ? shifted(result, -SLOT_LIE) : result;
 }
@@ -215,6 +219,15 @@ function distortStatuses(fault: NodeFault, result: Json): unknown {
   if (fault === "answers null") return { ...result, value: value.map(() => null) };
   if (fault !== "calls all failed") return result;
   return { ...result, value: value.map((status) => status && { ...status, err: "AccountNotFound" }) };
+}
+
+/** SPL Token's account layout: 165 bytes, the state at 108, 2 of which is frozen. */
+function frozen(result: Json): unknown {
+  const value = result.value as { data: [string, string] } | null;
+  if (value === null) return result;
+  const bytes = Buffer.from(value.data[0], "base64");
+  if (bytes.length === 165) bytes[108] = 2;
+  return { ...result, value: { ...value, data: [bytes.toString("base64"), value.data[1]] } };
 }
 
 /** Slots, heights and what depends on them. */

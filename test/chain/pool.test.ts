@@ -68,6 +68,18 @@ describe("a pool of nodes", () => {
     expect(counts.get("volley_chain_quorum_failures_total")).toBeGreaterThan(0);
   });
 
+  test("believes that an account is frozen only when two say so", async () => {
+    const { chain, pool, first, second } = poolOver(3);
+    const account = await usdcAccountOf(chain, (await fundedWallet(chain)).address);
+    advance(chain, 5);
+    first.fault = "calls accounts frozen";
+    expect(await pool.tokenAccount(account, TWO_NODES)).toMatchObject({ isFrozen: false });
+    second.fault = "calls accounts frozen";
+    expect(await pool.tokenAccount(account, TWO_NODES)).toMatchObject({ isFrozen: true });
+    second.fault = "down";
+    await expect(pool.tokenAccount(account, TWO_NODES)).rejects.toThrow("do not agree");
+  });
+
   test("of one node is a quorum of its own", async () => {
     const { chain, pool } = poolOver(1);
     const { signature } = await paidOnce(chain);

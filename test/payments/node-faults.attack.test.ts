@@ -1,5 +1,6 @@
 /** One Solana node of two or three fails or lies in every way that we know: no money is lost, doubled or invented. */
 import { createSolanaRpcFromTransport } from "@solana/kit";
+import { VolleyError } from "@volley/schema/errors";
 import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -66,7 +67,8 @@ async function tolerate(step: Promise<unknown>): Promise<void> {
   try {
     await step;
   } catch (error) {
-    if (!(error instanceof ChainError)) throw error;
+    const cause = error instanceof VolleyError ? error.cause : error;
+    if (!(cause instanceof ChainError)) throw error;
   }
 }
 

@@ -115,7 +115,7 @@ export class World {
       ...readSettings({
         VOLLEY_QUOTE_KEYS: "k".repeat(43),
         VOLLEY_SECRET_KEY: "s".repeat(43),
-        ...(options.isAudited ? { VOLLEY_RECEIPT_KEYS: "r".repeat(42) + "A" } : {}),
+        ...(options.isAudited ? { VOLLEY_RECEIPT_KEYS: "A".repeat(43) } : {}),
         SOLANA_RPC_URL: "http://chain.simulated",
         USDC_MINT: this.chain.now.usdcMint,
         VOLLEY_TREASURY_ADDRESS: signer.address,

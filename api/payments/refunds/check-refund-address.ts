@@ -3,7 +3,7 @@ import { SYSTEM_PROGRAM_ADDRESS } from "@solana-program/system";
 import { findAssociatedTokenPda, TOKEN_PROGRAM_ADDRESS } from "@solana-program/token";
 import { TOKEN_2022_PROGRAM_ADDRESS } from "@solana-program/token-2022";
 import { VolleyError } from "@volley/schema/errors";
-import { type Chain, ChainError } from "../../ports/chain.ts";
+import { type Chain, ChainError, type Reading } from "../../ports/chain.ts";
 import type { Settings } from "../../settings.ts";
 
 /** What an address is asked of. */
@@ -16,14 +16,15 @@ interface Asked {
  * USDC sent to a wrong kind of address is lost for good, so only wallets pass: accounts of the system program, or
  * addresses that somebody can have the key of. The wallet must have a USDC account already: if we opened one at our
  * cost, whoever closed it again would keep the rent, and the same money could go round until the treasury had no SOL.
+ * @param reading how many nodes have to say the same of it
  * @throws {VolleyError} `address_invalid`; `unavailable` when the chain can't be asked
  */
-export async function checkRefundAddress(ctx: Asked, text: string): Promise<void> {
+export async function checkRefundAddress(ctx: Asked, text: string, reading?: Reading): Promise<void> {
   if (!isAddress(text)) throw invalid("It is not an address: 32 bytes in base58.");
   if (text === ctx.settings.treasuryAddress || text === ctx.settings.usdcMint) {
     throw invalid("It is an address of ours, not of a wallet of yours.");
   }
-  const owner = await ask(ctx, (chain) => chain.accountOwner(text));
+  const owner = await ask(ctx, (chain) => chain.accountOwner(text, reading));
   if (owner === TOKEN_PROGRAM_ADDRESS || owner === TOKEN_2022_PROGRAM_ADDRESS) {
     throw invalid("It is a token account or a mint. Give the wallet that owns the token account.");
   }
@@ -37,7 +38,7 @@ export async function checkRefundAddress(ctx: Asked, text: string): Promise<void
     mint: address(ctx.settings.usdcMint),
     tokenProgram: TOKEN_PROGRAM_ADDRESS,
   });
-  const account = await ask(ctx, (chain) => chain.tokenAccount(usdcAccount));
+  const account = await ask(ctx, (chain) => chain.tokenAccount(usdcAccount, reading));
   if (account === null) {
     throw invalid(
       "The wallet has no USDC account yet; receiving any USDC, or adding the token in the wallet, opens one.",

@@ -124,7 +124,8 @@ async function hasUnfinishedMoney(ctx: TreasuryContext, refund: RefundRow): Prom
 /** @returns why the address can't receive USDC; null when it can */
 async function unableToReceive(ctx: TreasuryContext, refund: RefundRow): Promise<string | null> {
   try {
-    await checkRefundAddress(ctx, refund.toAddress);
+    // One node's word must not turn the money back.
+    await checkRefundAddress(ctx, refund.toAddress, TWO_NODES);
     return null;
   } catch (error) {
     if (!isVolleyError(error) || error.code !== "address_invalid") throw error;
