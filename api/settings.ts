@@ -15,14 +15,18 @@ export const usdc = z.string().transform((text, context) => {
     return z.NEVER;
   }
 });
-export const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+export const whole = (min: number, max: number) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+};
+const url = (example: string) => z.url({ protocol: /^https?$/, error: `must be a URL such as ${example}` });
 /** 32 bytes or more in base64url: `openssl rand -base64 32 | tr '+/' '-_'`. */
 const secretKey = z.string().regex(/^[A-Za-z0-9_=-]{43,}$/, "must be at least 32 random bytes in base64url");
 export const address = z.string().regex(/^[1-9A-HJ-NP-Za-km-z]{32,44}$/, "must be a Solana address in base58");
 export const rpcUrls = z
   .string()
   .transform((text) => text.split(",").map((url) => url.trim()))
-  .pipe(z.array(z.url()).min(1).max(9))
+  .pipe(z.array(url("https://api.mainnet-beta.solana.com")).min(1).max(9))
   .describe("JSON-RPC of independent nodes of the Solana cluster, comma separated.");
 export const chainPollMs = whole(50, 60_000).default(500);
 /** An Ed25519 seed of 32 bytes in base64url, or only the public key of one that has been retired. */
@@ -47,7 +51,7 @@ export const sanctionsList = z
   .pipe(z.strictObject({ date: z.iso.date(), addresses: z.array(address).max(100_000) }));
 
 const settingsSchema = z.object({
-  PUBLIC_URL: z.url().default("http://127.0.0.1:8787").describe("Where clients reach the API."),
+  PUBLIC_URL: url("https://api.example.com").default("http://127.0.0.1:8787").describe("Where clients reach the API."),
   QUOTE_KEYS: z
     .string()
     .transform((text) => text.split(","))
@@ -98,7 +102,7 @@ const settingsSchema = z.object({
     .pipe(z.array(z.string().regex(/^whsec_[A-Za-z0-9+/=_-]+$/, "must be signing secrets of webhook endpoints")).max(5))
     .default([])
     .describe("Signing secrets of the webhook endpoint, comma separated: all verify."),
-  STRIPE_API_URL: z.url().default("https://api.stripe.com"),
+  STRIPE_API_URL: url("https://api.stripe.com").default("https://api.stripe.com"),
   CARD_HOLD_SECONDS: whole(0, 31_536_000).default(604_800).describe("How long money paid by card can't be spent."),
   CARD_MAX_USDC: usdc
     .default(500_000_000n)
@@ -196,7 +200,9 @@ export function parseSettings<Schema extends z.ZodObject>(schema: Schema, enviro
     const missing = environment[variable] === undefined || environment[variable] === "";
     return `${variable}: ${missing ? "is not set" : issue.message}`;
   });
-  throw new SettingsError(`The configuration is not complete.\n${lines.join("\n")}\nSee docs/configuration.md.`);
+  throw new SettingsError(
+    `The configuration is not complete, or not right.\n${lines.join("\n")}\nSee docs/configuration.md.`,
+  );
 }
 
 export function readSettings(environment: Environment): Settings {

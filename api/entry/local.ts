@@ -2,8 +2,9 @@
  * Everything on one machine, with no configuration: Postgres, a development chain with a faucet, the API,
  * and an agent that offers this very machine.
  */
+import { once } from "node:events";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { startAgent } from "@volley/agent/agent";
 import { inProcessHints } from "../adapters/in-process-hints.ts";
 import { jsonLogger } from "../adapters/json-logger.ts";
@@ -16,6 +17,7 @@ import { openDatabase } from "../db/database.ts";
 import { migrateDatabase } from "../db/migrate.ts";
 import { lockFolder } from "../local/folder-lock.ts";
 import { FOREIGN_DETAIL, isFromThisMachine } from "../local/is-from-this-machine.ts";
+import { onPort } from "../local/on-port.ts";
 import { type LocalOptions, readLocalOptions, USAGE } from "../local/options.ts";
 import { startEmbeddedPostgres } from "../local/postgres.ts";
 import { addressOfKeypair, keypairFile, readOrCreateReceiptKey, readOrCreateSecrets } from "../local/secrets.ts";
@@ -49,20 +51,41 @@ interface LocalServices {
   readonly sponsorFile: string;
 }
 
+/** The embedded Postgres, or the one that DATABASE_URL names. */
+async function openPostgres(
+  dataFolder: string,
+  environment: Environment,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  const given = environment.DATABASE_URL ?? "";
+  if (given === "") {
+    const server = await startEmbeddedPostgres(dataFolder);
+    stack.defer(() => server.stop());
+    await migrateDatabase(server.url);
+    return server.url;
+  }
+  try {
+    await migrateDatabase(given);
+    return given;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `DATABASE_URL: that Postgres can't be used: ${why}. Set it to a URL such as postgres://user:password@host:5432/volley, or leave it out for an embedded one.`,
+      { cause: error },
+    );
+  }
+}
+
 async function openServices(
   options: LocalOptions,
   environment: Environment,
   logger: Logger,
   stack: AsyncDisposableStack,
+  signal: AbortSignal,
 ): Promise<LocalServices> {
   const { dataFolder } = options;
-  let databaseUrl = environment.DATABASE_URL ?? "";
-  if (databaseUrl === "") {
-    const server = await startEmbeddedPostgres(dataFolder);
-    stack.defer(() => server.stop());
-    databaseUrl = server.url;
-  }
-  await migrateDatabase(databaseUrl);
+  const databaseUrl = await openPostgres(dataFolder, environment, stack);
+  signal.throwIfAborted();
   const db = openDatabase(databaseUrl, { connectionsMax: CONNECTIONS_MAX, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
   stack.defer(() => db.$client.end({ timeout: 5 }));
 
@@ -73,17 +96,19 @@ async function openServices(
   const sponsorAddress = await addressOfKeypair(sponsorFile);
   const payerFile = await keypairFile(dataFolder, "payer");
   const metrics = prometheusMetrics(logger);
-  const chain = await startChain({
-    clock,
-    metrics,
-    folder: dataFolder,
-    port: options.rpcPort,
-    treasuryAddress,
-    sponsorAddress,
-    payerFile,
-    environment,
-    onError: (error) => logger.error("the development chain failed", { error }),
-  });
+  const chain = await onPort("rpc-port", options.rpcPort, () =>
+    startChain({
+      clock,
+      metrics,
+      folder: dataFolder,
+      port: options.rpcPort,
+      treasuryAddress,
+      sponsorAddress,
+      payerFile,
+      environment,
+      onError: (error) => logger.error("the development chain failed", { error }),
+    }),
+  );
   stack.defer(() => chain.close());
 
   const secrets = await readOrCreateSecrets(dataFolder);
@@ -144,7 +169,7 @@ function treasuryEnvironment(
 }
 
 /** The machine can be rented once its first heartbeat has arrived. */
-async function waitForNode(services: Services, nodeId: string): Promise<void> {
+async function waitForNode(services: Services, nodeId: string, signal: AbortSignal): Promise<void> {
   const deadlineMs = services.clock.nowMs() + NODE_TIMEOUT_MS;
   while (services.clock.nowMs() < deadlineMs) {
     await services.market.refresh(services);
@@ -152,7 +177,7 @@ async function waitForNode(services: Services, nodeId: string): Promise<void> {
     const row = index.rowOf(nodeId);
     // A machine that isn't online counts no GPUs.
     if (row >= 0 && (index.columns.total[row] ?? 0) > 0) return;
-    await services.clock.sleep(NODE_POLL_MS);
+    await services.clock.sleep(NODE_POLL_MS, signal);
   }
   throw new Error(`the agent of this machine sent no heartbeat within ${NODE_TIMEOUT_MS / 1000} s`);
 }
@@ -167,8 +192,12 @@ function printWelcome(
   server: RunningServer,
   chain: LocalChain,
   dataFolder: string,
+  payerFile: string,
   print: (line: string) => void,
 ): void {
+  // Node of this checkout, which runs TypeScript, whatever the machine has; and from another folder the examples find it.
+  const elsewhere = dataFolder === resolve(".volley") ? "" : `VOLLEY_LOCAL=${join(dataFolder, "local.json")} `;
+  const wallet = chain.faucetUrl === null ? "" : ` --keypair ${payerFile} --rpc-url ${chain.rpcUrl}`;
   print(`
 Volley is up.
 
@@ -179,7 +208,8 @@ Volley is up.
 
 Try next:
   curl ${server.url}/v1/gpus
-  node examples/rent-and-train/main.ts
+  ${elsewhere}npx node examples/rent-and-train/main.ts
+  npm run -s volley -- run --api-url ${server.url} --gpu cpu --nodes 2${wallet} -- hostname
 
 Ctrl-C stops everything.`);
 }
@@ -190,10 +220,12 @@ function refuseForeign({ headers }: Request): Response | null {
     : new Response(FOREIGN_DETAIL, { status: 403 });
 }
 
+/** Interrupted on the way, it throws the signal's reason when all that it had started has been stopped. */
 export async function startLocal(
   options: LocalOptions,
   environment: Environment,
   print: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<AsyncDisposable> {
   const { dataFolder } = options;
   await using stack = new AsyncDisposableStack();
@@ -202,15 +234,19 @@ export async function startLocal(
   const level = environment.VOLLEY_LOG_LEVEL === "debug" ? "debug" : "warn";
   const logger = jsonLogger({ clock: systemClock, level, write: (line) => process.stderr.write(`${line}\n`) });
 
-  const opened = await openServices(options, environment, logger, stack);
+  const opened = await openServices(options, environment, logger, stack, signal);
   const { services, chain, databaseUrl, payerFile } = opened;
-  const server = await serve(services, {
-    port: options.port,
-    host: "127.0.0.1",
-    ownUrlIsPublic: !environment.VOLLEY_PUBLIC_URL,
-    refuse: refuseForeign,
-  });
+  signal.throwIfAborted();
+  const server = await onPort("port", options.port, () =>
+    serve(services, {
+      port: options.port,
+      host: "127.0.0.1",
+      ownUrlIsPublic: !environment.VOLLEY_PUBLIC_URL,
+      refuse: refuseForeign,
+    }),
+  );
   stack.defer(() => server.stop());
+  signal.throwIfAborted();
 
   const { token } = await issueEnrolmentToken(services, { supplierName: "this machine", supplierClass: "network" });
   const agent = await startAgent({
@@ -226,7 +262,7 @@ export async function startLocal(
     log: { info: (sentence) => logger.info(sentence), warn: (sentence) => print(`Note: ${sentence}`) },
   });
   stack.defer(() => agent.stop({ stopWorkloads: true }));
-  await waitForNode(services, agent.nodeId);
+  await waitForNode(services, agent.nodeId, signal);
 
   const treasury = startTreasuryProcess({
     clock: services.clock,
@@ -249,26 +285,32 @@ export async function startLocal(
     database_url: databaseUrl,
     treasury_address: services.settings.treasuryAddress,
   });
-  printWelcome(server, chain, dataFolder, print);
+  printWelcome(server, chain, dataFolder, payerFile, print);
+  signal.throwIfAborted();
   return stack.move();
 }
 
 if (import.meta.main) {
+  // From the first moment on: what is half started must be stopped as well.
+  const stopping = new AbortController();
+  const stop = () => {
+    console.log("Stopping …");
+    stopping.abort();
+  };
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
   try {
     const options = readLocalOptions(process.argv.slice(2));
     if (options.help) {
       console.log(USAGE);
-    } else {
-      const running = await startLocal(options, process.env, console.log);
-      const stop = async () => {
-        console.log("Stopping …");
-        await running[Symbol.asyncDispose]();
-        process.exit(0);
-      };
-      process.once("SIGINT", stop);
-      process.once("SIGTERM", stop);
+      process.exit(0);
     }
+    const running = await startLocal(options, process.env, console.log, stopping.signal);
+    await once(stopping.signal, "abort");
+    await running[Symbol.asyncDispose]();
+    process.exit(0);
   } catch (error) {
+    if (error === stopping.signal.reason) process.exit(0);
     console.error(error instanceof Error ? error.message : error);
     if (!(error instanceof Error) || error.message === "") console.error(USAGE);
     process.exit(1);

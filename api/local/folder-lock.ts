@@ -22,7 +22,9 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
       const holder = Number(await readFile(file, "utf8"));
       if (Number.isInteger(holder) && holder > 0 && holder !== process.pid && isAlive(holder)) {
-        throw new Error(`${folder} is in use by process ${holder}. Stop it, or pass another --data-dir.`);
+        throw new Error(
+          `${folder} is in use by process ${holder}. Stop it, or pass another --data-dir. If that process is another program, the folder was left or copied while in use: remove ${file}.`,
+        );
       }
       await rm(file, { force: true });
     }

@@ -30,18 +30,25 @@ function wholeNumber(name: string, text: string, min: number, max: number): numb
   return value;
 }
 
+const OPTIONS = {
+  port: { type: "string", default: "8787" },
+  "rpc-port": { type: "string", default: "8899" },
+  "data-dir": { type: "string", default: ".volley" },
+  slots: { type: "string", default: "4" },
+  help: { type: "boolean", default: false },
+} as const;
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS });
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`, { cause: error });
+  }
+}
+
 /** @throws when an option is unknown or out of range, with a sentence that says which */
 export function readLocalOptions(args: readonly string[]): LocalOptions {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      port: { type: "string", default: "8787" },
-      "rpc-port": { type: "string", default: "8899" },
-      "data-dir": { type: "string", default: ".volley" },
-      slots: { type: "string", default: "4" },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const { values } = parse(args);
   return {
     port: wholeNumber("port", values.port, 0, 65_535),
     rpcPort: wholeNumber("rpc-port", values["rpc-port"], 0, 65_535),

@@ -1,11 +1,13 @@
 /** The chain of the all-in-one: the development chain with a faucet, or the cluster that SOLANA_RPC_URL names. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { poolAt } from "../chain/pool.ts";
 import { rpcChainAt } from "../chain/rpc.ts";
 import type { Chain } from "../ports/chain.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Metrics } from "../ports/metrics.ts";
+import { address, parseSettings, rpcUrls } from "../settings.ts";
 import { startDevelopmentChain } from "./chain/start-development-chain.ts";
 import { askFaucet } from "./faucet.ts";
 import { openTokenAccount, readKeypair } from "./open-token-account.ts";
@@ -14,6 +16,8 @@ import { openTokenAccount, readKeypair } from "./open-token-account.ts";
 const SLOT_MS = 100;
 const PAYER_USDC = 10_000;
 const WALLET_SOL = 100;
+
+const ofCluster = z.object({ SOLANA_RPC_URL: rpcUrls, USDC_MINT: address });
 
 export interface LocalChain {
   readonly chain: Chain;
@@ -41,11 +45,11 @@ export async function startChain(options: ChainOptions): Promise<LocalChain> {
   const { clock, metrics, environment } = options;
   const external = environment.SOLANA_RPC_URL;
   if (external !== undefined && external !== "") {
-    const mint = environment.USDC_MINT;
-    if (mint === undefined || mint === "") {
+    if (!environment.USDC_MINT) {
       throw new Error("SOLANA_RPC_URL is set, so USDC_MINT has to name the mint of USDC on that cluster.");
     }
-    const [rpcUrl = external, ...others] = external.split(",").map((url) => url.trim());
+    const { SOLANA_RPC_URL, USDC_MINT: mint } = parseSettings(ofCluster, environment);
+    const [rpcUrl = external, ...others] = SOLANA_RPC_URL;
     const wsUrl = rpcUrl.replace(/^http/, "ws");
     const chain = poolAt([rpcUrl, ...others], { clock, metrics });
     return { chain, rpcUrl, wsUrl, faucetUrl: null, usdcMint: mint, close: async () => undefined };

@@ -36,11 +36,17 @@ test("a wrong setting is named, with the fix", () => {
   } catch (error) {
     const text = error instanceof Error ? error.message : "";
     expect(text).toContain("SOLANA_RPC_URL: is not set");
-    expect(text).toMatch(/VOLLEY_PLATFORM_FEE_BPS: .+/);
+    expect(text).toContain("VOLLEY_PLATFORM_FEE_BPS: must be a whole number from 0 to 10000");
     expect(text).toContain("VOLLEY_SECRET_KEY: must be at least 32 random bytes in base64url");
     expect(text).toContain("docs/configuration.md");
     expect(text).not.toContain("short");
   }
+});
+
+test("a URL that is none is named, with an example", () => {
+  expect(() => readSettings({ ...TEST_ENVIRONMENT, SOLANA_RPC_URL: "foo" })).toThrow(
+    /^SOLANA_RPC_URL: must be a URL such as https:/m,
+  );
 });
 
 test("every metric that is counted is declared, and every one declared is counted", () => {
