@@ -16,6 +16,8 @@ const localRepository = "localhost/volley-base";
 const pullTimeoutMs = 15 * 60_000;
 const pullSilenceMs = 60_000;
 const importTimeoutMs = 5 * 60_000;
+const settleTimeoutMs = 10_000;
+const pollMs = 100;
 
 const imagePattern = /^[a-z0-9][a-z0-9._:/@-]{0,254}$/i;
 
@@ -135,14 +137,21 @@ function pullProblem(output: string): string {
 }
 
 async function hasImage(docker: Docker, name: string): Promise<boolean> {
-  try {
-    await docker.getImage(name).inspect();
-    return true;
-  } catch (error) {
-    if (engineStatus(error) === 404) {
-      return false;
+  const deadlineMs = performance.now() + settleTimeoutMs;
+  for (;;) {
+    try {
+      await docker.getImage(name).inspect();
+      return true;
+    } catch (error) {
+      if (engineStatus(error) === 404) {
+        return false;
+      }
+      // Podman fails to read an image that another agent of this machine is just writing.
+      if (engineStatus(error) !== 500 || performance.now() > deadlineMs) {
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
     }
-    throw error;
   }
 }
 

@@ -1,12 +1,12 @@
-import type Docker from "dockerode";
 import { bridgeName, type ClusterFirewall } from "./cluster-firewall.ts";
 import { labels, networkName } from "./container-options.ts";
-import { engineMessage, engineStatus } from "./engine-connection.ts";
+import { type EngineConnection, engineMessage, engineStatus } from "./engine-connection.ts";
+import { listContainers, listNetworks } from "./engine-contents.ts";
 import { WorkloadError } from "./workload-runtime.ts";
 
 /** Where networks are made, and for whom. */
 export interface NetworkPlace {
-  readonly docker: Docker;
+  readonly engine: EngineConnection;
   readonly nodeId: string;
   /** Null where the engine alone keeps clusters apart. */
   readonly firewall: ClusterFirewall | null;
@@ -18,14 +18,14 @@ export interface NetworkPlace {
  * @throws WorkloadError `start_failed`
  */
 export async function ensureClusterNetwork(place: NetworkPlace, clusterId: string): Promise<void> {
-  const { docker, nodeId, firewall } = place;
+  const { engine, nodeId, firewall } = place;
   const name = networkName(clusterId);
   await firewall?.separate(clusterId);
-  if (await networkExists(docker, name)) {
+  if (await networkExists(engine, clusterId)) {
     return;
   }
   try {
-    await docker.createNetwork({
+    await engine.docker.createNetwork({
       Name: name,
       Driver: "bridge",
       CheckDuplicate: true,
@@ -37,7 +37,7 @@ export async function ensureClusterNetwork(place: NetworkPlace, clusterId: strin
     });
   } catch (error) {
     // Another agent on this machine may have been faster; engines disagree about the status of that answer.
-    if (!(await networkExists(docker, name))) {
+    if (!(await networkExists(engine, clusterId))) {
       throw new WorkloadError("start_failed", `The cluster's network cannot be made: ${engineMessage(error)}`, {
         cause: error,
       });
@@ -46,22 +46,21 @@ export async function ensureClusterNetwork(place: NetworkPlace, clusterId: strin
 }
 
 /** Removes the networks of this node on which no container, running or not, is left. */
-export async function removeUnusedNetworks({ docker, nodeId, firewall }: NetworkPlace): Promise<void> {
-  const networks = await docker.listNetworks({ filters: { label: [`${labels.node}=${nodeId}`] } });
-  for (const network of networks) {
-    const clusterId = network.Labels?.[labels.cluster];
+export async function removeUnusedNetworks({ engine, nodeId, firewall }: NetworkPlace): Promise<void> {
+  for (const network of await listNetworks(engine, { [labels.node]: nodeId })) {
+    const clusterId = network.labels[labels.cluster];
     if (clusterId === undefined) {
       continue;
     }
-    const users = await docker.listContainers({ all: true, filters: { label: [`${labels.cluster}=${clusterId}`] } });
+    const users = await listContainers(engine, { [labels.cluster]: clusterId });
     if (users.length === 0) {
-      await removeNetwork(docker, network.Name);
+      await removeNetwork(engine, network.name);
       await firewall?.forget(clusterId);
     }
   }
 }
 
-async function removeNetwork(docker: Docker, name: string): Promise<void> {
+async function removeNetwork({ docker }: EngineConnection, name: string): Promise<void> {
   try {
     await docker.getNetwork(name).remove();
   } catch (error) {
@@ -73,14 +72,6 @@ async function removeNetwork(docker: Docker, name: string): Promise<void> {
   }
 }
 
-async function networkExists(docker: Docker, name: string): Promise<boolean> {
-  try {
-    await docker.getNetwork(name).inspect();
-    return true;
-  } catch (error) {
-    if (engineStatus(error) === 404) {
-      return false;
-    }
-    throw error;
-  }
+async function networkExists(engine: EngineConnection, clusterId: string): Promise<boolean> {
+  return (await listNetworks(engine, { [labels.cluster]: clusterId })).length > 0;
 }

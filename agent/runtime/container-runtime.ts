@@ -5,6 +5,7 @@ import { execInContainer, killExec } from "./container-exec.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import { containerName, containerOptions, labels } from "./container-options.ts";
 import { type EngineConnection, engineMessage, engineStatus } from "./engine-connection.ts";
+import { type EngineContainer, listContainers } from "./engine-contents.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { validateSpec } from "./validate-spec.ts";
 import {
@@ -48,7 +49,7 @@ export class ContainerRuntime implements WorkloadRuntime {
   constructor(options: ContainerRuntimeOptions) {
     this.#options = options;
     this.#docker = options.engine.docker;
-    this.#place = { docker: this.#docker, nodeId: options.nodeId, firewall: options.firewall };
+    this.#place = { engine: options.engine, nodeId: options.nodeId, firewall: options.firewall };
     this.#streams = options.engine.streams;
     this.description = `containers of ${options.engine.description}`;
   }
@@ -56,8 +57,8 @@ export class ContainerRuntime implements WorkloadRuntime {
   async start(spec: WorkloadSpec, signal?: AbortSignal): Promise<void> {
     validateSpec(spec);
     const name = containerName(spec.leaseId);
-    const before = await this.#inspect(name);
-    if (before !== null && before.State.Status !== "created" && before.State.Status !== "configured") {
+    const before = await this.#find(spec.leaseId);
+    if (before !== null && toState(before.state) !== "starting") {
       return;
     }
     if (before === null) {
@@ -78,14 +79,12 @@ export class ContainerRuntime implements WorkloadRuntime {
   }
 
   async list(): Promise<readonly ObservedWorkload[]> {
-    const filters = { label: [`${labels.node}=${this.#options.nodeId}`] };
-    const containers = await this.#docker.listContainers({ all: true, filters });
     const observed: ObservedWorkload[] = [];
-    for (const container of containers) {
-      const { [labels.lease]: leaseId, [labels.cluster]: clusterId, [labels.rank]: rank } = container.Labels;
+    for (const container of await listContainers(this.#options.engine, { [labels.node]: this.#options.nodeId })) {
+      const { [labels.lease]: leaseId, [labels.cluster]: clusterId, [labels.rank]: rank } = container.labels;
       if (leaseId !== undefined && clusterId !== undefined) {
-        const state = toState(container.State);
-        const exitCode = state === "exited" ? await this.#exitCode(containerName(leaseId)) : null;
+        const state = toState(container.state);
+        const exitCode = state === "exited" ? container.exitCode : null;
         observed.push({ leaseId, clusterId, rank: Number(rank), state, exitCode });
       }
     }
@@ -97,8 +96,8 @@ export class ContainerRuntime implements WorkloadRuntime {
   }
 
   async killExec(leaseId: string, execId: string): Promise<void> {
-    const running = (await this.#inspect(containerName(leaseId)))?.State.Running ?? false;
-    if (running) {
+    const container = await this.#find(leaseId);
+    if (container !== null && toState(container.state) === "running") {
       await killExec(this.#docker, containerName(leaseId), execId);
     }
   }
@@ -138,7 +137,7 @@ export class ContainerRuntime implements WorkloadRuntime {
         throw error;
       }
       // An earlier, interrupted start may have made it: then the name is taken by the container that we want.
-      if ((await this.#inspect(containerName(spec.leaseId))) === null) {
+      if ((await this.#find(spec.leaseId)) === null) {
         await removeUnusedNetworks(this.#place);
         throw new WorkloadError("start_failed", `The container cannot be made: ${engineMessage(error)}`, {
           cause: error,
@@ -149,7 +148,7 @@ export class ContainerRuntime implements WorkloadRuntime {
 
   async #observeAbsence(leaseId: string): Promise<void> {
     const deadlineMs = performance.now() + goneTimeoutMs;
-    while ((await this.#inspect(containerName(leaseId))) !== null) {
+    while ((await this.#find(leaseId)) !== null) {
       if (performance.now() > deadlineMs) {
         throw new WorkloadError("stop_failed", "The container is still there after it was removed.");
       }
@@ -157,19 +156,9 @@ export class ContainerRuntime implements WorkloadRuntime {
     }
   }
 
-  async #exitCode(name: string): Promise<number | null> {
-    return (await this.#inspect(name))?.State.ExitCode ?? null;
-  }
-
-  async #inspect(name: string): Promise<Docker.ContainerInspectInfo | null> {
-    try {
-      return await this.#docker.getContainer(name).inspect();
-    } catch (error) {
-      if (engineStatus(error) === 404) {
-        return null;
-      }
-      throw error;
-    }
+  async #find(leaseId: string): Promise<EngineContainer | null> {
+    const [container] = await listContainers(this.#options.engine, { [labels.lease]: leaseId });
+    return container ?? null;
   }
 }
 

@@ -8,6 +8,8 @@ export interface EngineConnection {
   /** For output that may be silent for long; its users bound it by an abort signal. */
   readonly streams: Docker;
   readonly flavor: "docker" | "podman";
+  /** Where Podman's own interface begins, such as `/v4.3.1/libpod`; null for Docker. */
+  readonly libpodPath: string | null;
   /** It listens on a socket of this machine. */
   readonly isLocal: boolean;
   /** For people, such as `Podman 4.3.1 at /run/podman/podman.sock`. */
@@ -49,11 +51,12 @@ export async function connectEngine(address: string): Promise<EngineConnection |
   const { default: Engine } = await import("dockerode");
   try {
     const version = await new Engine({ ...target, timeout: probeTimeoutMs }).version();
-    const podman = version.Components?.some((component) => /podman/i.test(component.Name)) ?? false;
+    const podman = version.Components?.find((component) => /podman/i.test(component.Name));
     return {
       docker: new Engine({ ...target, timeout: callTimeoutMs }),
       streams: new Engine(target),
       flavor: podman ? "podman" : "docker",
+      libpodPath: podman ? `/v${podman.Version}/libpod` : null,
       isLocal: path !== null,
       description: `${podman ? "Podman" : "Docker"} ${version.Version} at ${path ?? address}`,
     };

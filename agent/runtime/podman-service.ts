@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { RunCommand } from "../inventory/run-command.ts";
 import { connectEngine, type EngineConnection, type Environment } from "./engine-connection.ts";
+import { listContainers } from "./engine-contents.ts";
 import { findMarkedProcesses, sendSignal } from "./marked-processes.ts";
 import { podmanSettings, readPodmanSurroundings } from "./podman-settings.ts";
 
@@ -21,6 +22,9 @@ const maxSocketPathBytes = 107;
 const startTimeoutMs = 20_000;
 const pollMs = 50;
 const restartDelayMs = 1_000;
+
+/** Long, because a removal that is cut off leaves a container without storage. */
+const endTimeoutMs = 30_000;
 
 /** After an agent that was killed its API process ends by itself when it was not asked anything for so long. */
 const idleSeconds = 300;
@@ -48,9 +52,9 @@ export async function startPodmanService(options: {
   }
   const stop = async () => {
     // An engine that no longer answers may still hold containers, whose monitors must live.
-    const containers = await engine.docker.listContainers({ all: true }).catch(() => null);
+    const containers = await listContainers(engine, {}).catch(() => null);
     await service.stop();
-    const containerIds = containers === null ? null : new Set(containers.map((container) => container.Id));
+    const containerIds = containers === null ? null : new Set(containers.map(({ id }) => id));
     await endHelpers(environment.CONTAINERS_CONF ?? "", containerIds);
   };
   return { engine, stop };
@@ -139,7 +143,7 @@ class ServiceProcess {
     }
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGTERM");
-    const killTimer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    const killTimer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs);
     await ended;
     clearTimeout(killTimer);
   }

@@ -4,7 +4,7 @@ import { defaultImage, newEnsureImage } from "../../agent/runtime/base-image.ts"
 import { containerName, containerOptions, labels, networkName } from "../../agent/runtime/container-options.ts";
 import { ContainerRuntime } from "../../agent/runtime/container-runtime.ts";
 import { newFirewall } from "../../agent/runtime/detect.ts";
-import { engineStatus } from "../../agent/runtime/engine-connection.ts";
+import { listNetworks } from "../../agent/runtime/engine-contents.ts";
 import { describeRuntime } from "./runtime-contract.ts";
 import { newTestEngine } from "./test-engine.ts";
 import { eventually, execRequest, execute, gang, shell, uniqueId, workload } from "./workloads.ts";
@@ -180,12 +180,10 @@ describe.skipIf(engine === null)("the container runtime", () => {
 
   it("removes the cluster's network with its last rank, and not before", async () => {
     const specs = gang(2);
-    const exists = () =>
-      docker
-        .getNetwork(networkName(only(specs).clusterId))
-        .inspect()
-        .then(() => true)
-        .catch((error: unknown) => (engineStatus(error) === 404 ? false : Promise.reject(error)));
+    const exists = async () => {
+      const having = { [labels.cluster]: only(specs).clusterId };
+      return (await listNetworks(connection, having)).length > 0;
+    };
     await withRunning(specs, async (runtime) => {
       await runtime.stop(only(specs).leaseId, { graceMs: 0 });
       expect(await exists()).toBe(true);
@@ -217,8 +215,7 @@ describe.skipIf(engine === null)("the container runtime", () => {
     const lost = uniqueId("cl");
     await docker.createNetwork({ Name: networkName(lost), Labels: { [labels.node]: nodeId, [labels.cluster]: lost } });
     await runtime.sweep();
-    const networks = await docker.listNetworks({ filters: { label: [`${labels.node}=${nodeId}`] } });
-    expect(networks.map((network) => network.Name)).toEqual([]);
+    expect(await listNetworks(connection, { [labels.node]: nodeId })).toEqual([]);
   });
 
   it("says which image cannot be fetched, and leaves nothing behind", async () => {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommand } from "../../agent/inventory/run-command.ts";
 import { newEnsureImage } from "../../agent/runtime/base-image.ts";
+import { labels } from "../../agent/runtime/container-options.ts";
 import { ContainerRuntime } from "../../agent/runtime/container-runtime.ts";
 import { detectRuntime } from "../../agent/runtime/detect.ts";
 import { engineAddresses } from "../../agent/runtime/engine-connection.ts";
+import { listContainers } from "../../agent/runtime/engine-contents.ts";
 import { findMarkedProcesses } from "../../agent/runtime/marked-processes.ts";
 import { startPodmanService } from "../../agent/runtime/podman-service.ts";
 import { newTestEngine } from "./test-engine.ts";
@@ -67,8 +69,9 @@ describe("choosing a runtime", () => {
     await runtime.start(spec);
     expect((await shell(runtime, spec.leaseId, "echo works")).stdout).toBe("works\n");
     await runtime.stop(spec.leaseId, { graceMs: 0 });
-    const containers = await engine?.connection.docker.listContainers({ all: true });
-    expect(containers?.filter((container) => container.Names.some((name) => name.includes(agentName)))).toEqual([]);
+    const left =
+      engine === null ? [] : await listContainers(engine.connection, { [labels.node]: `${agentName}-trial` });
+    expect(left).toEqual([]);
     await found.close();
   });
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { labels } from "../../agent/runtime/container-options.ts";
+import { listContainers } from "../../agent/runtime/engine-contents.ts";
 import { HttpControlPlane } from "./http-control-plane.ts";
 import { lease, newId, runAgent } from "./program.ts";
 import { newTestEngine } from "./test-engine.ts";
@@ -24,9 +25,8 @@ describe.skipIf(engine === null)("the agent's program with containers", () => {
     const agents: ChildProcess[] = [];
     const clusterId = newId("cluster");
     const containers = async () => {
-      const filters = { label: [`${labels.cluster}=${clusterId}`] };
-      const found = await engine?.connection.docker.listContainers({ all: true, filters });
-      return (found ?? []).map((container) => container.Id).sort();
+      const found = engine === null ? [] : await listContainers(engine.connection, { [labels.cluster]: clusterId });
+      return found.map(({ id }) => id).sort();
     };
     onTestFinished(async () => {
       agents.map((agent) => agent.kill("SIGKILL"));
