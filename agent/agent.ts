@@ -4,13 +4,14 @@ import { signRequests } from "./control/sign-requests.ts";
 import { enrol, type Site } from "./enrol.ts";
 import { detectInventory, type Inventory, readHostFacts } from "./inventory/detect-inventory.ts";
 import { type RunCommand, runCommand as realRunCommand } from "./inventory/run-command.ts";
+import { findSlots, nameSlots } from "./inventory/slots.ts";
 import type { AgentLog, Clock, ControlPlane } from "./ports.ts";
 import { type DetectedRuntime, detectRuntime } from "./runtime/detect.ts";
 import type { Environment } from "./runtime/engine-connection.ts";
 import type { WorkloadRuntime } from "./runtime/workload-runtime.ts";
 import { Counters } from "./state/counters.ts";
 import { lockDataDirectory } from "./state/data-lock.ts";
-import { loadMembership, loadNodeKey, type Membership, type NodeKey } from "./state/identity.ts";
+import { loadMembership, loadNodeKey, type Membership, type NodeKey, saveMembership } from "./state/identity.ts";
 import { systemClock } from "./system-clock.ts";
 
 export interface AgentOptions {
@@ -89,7 +90,7 @@ async function join(options: AgentOptions): Promise<Member> {
   const runCommand = ports?.runCommand ?? realRunCommand;
   const host = await readHostFacts(dataDirectory);
   const inventory = await detectInventory({ runCommand, host, cpuSlots: options.cpuSlots });
-  const known = loadMembership(dataDirectory);
+  const known = withSlots(dataDirectory, inventory);
   const detected = await (ports?.detectRuntime ?? detectRuntime)({
     agentName: `agent-${Buffer.from(key.publicKey, "base64url").toString("hex").slice(0, 16)}`,
     dataDirectory,
@@ -111,6 +112,17 @@ async function join(options: AgentOptions): Promise<Member> {
   }
 }
 
+/** What was agreed when the machine joined; what an older agent did not write down is taken from the machine as it is. */
+function withSlots(dataDirectory: string, inventory: Inventory): Membership | null {
+  const known = loadMembership(dataDirectory);
+  if (known === null || known.slots !== undefined) {
+    return known;
+  }
+  const membership = { ...known, slots: nameSlots(inventory) };
+  saveMembership(dataDirectory, membership);
+  return membership;
+}
+
 /** Containers on a Mac run in a Linux machine of their own, which has no access to the GPU. */
 function wantedRuntime(options: AgentOptions, inventory: Inventory): AgentOptions["runtime"] {
   const apple = inventory.gpus.some((gpu) => gpu.vendor === "apple");
@@ -121,6 +133,13 @@ function newWork(options: AgentOptions, member: Member): AgentWork {
   const { apiUrl, dataDirectory, log, ports } = options;
   const { membership, key, inventory, detected } = member;
   const { nodeId } = membership;
+  const names = membership.slots ?? nameSlots(inventory);
+  const slots = findSlots(names, inventory);
+  for (const [number, slot] of slots.entries()) {
+    if (slot === "missing") {
+      log.warn(`GPU ${names[number]}, which is slot ${number}, is not found; leases on it fail until it is.`);
+    }
+  }
   const clock = ports?.clock ?? systemClock;
   const counters = new Counters(dataDirectory, () => clock.nowMs());
   const authorize = signRequests({ nodeId, privateKey: key.privateKey, counters });
@@ -128,7 +147,7 @@ function newWork(options: AgentOptions, member: Member): AgentWork {
     nodeId,
     api: ports?.controlPlane ?? new Volley({ baseUrl: apiUrl, authorize }).nodes,
     runtime: detected.open(nodeId),
-    machine: { inventory, advertiseAddress: options.advertiseAddress },
+    machine: { slots, advertiseAddress: options.advertiseAddress },
     dataDirectory,
     counters,
     clock,

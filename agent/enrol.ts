@@ -1,4 +1,5 @@
 import type { Inventory } from "./inventory/detect-inventory.ts";
+import { nameSlots } from "./inventory/slots.ts";
 import type { ControlPlane } from "./ports.ts";
 import type { WorkloadRuntime } from "./runtime/workload-runtime.ts";
 import { type Membership, type NodeKey, saveMembership } from "./state/identity.ts";
@@ -45,7 +46,7 @@ export async function enrol(options: {
     },
     { timeoutMs: callTimeoutMs },
   );
-  const membership = { nodeId: node.id, runtime };
+  const membership = { nodeId: node.id, runtime, slots: nameSlots(options.inventory) };
   saveMembership(options.dataDirectory, membership);
   return membership;
 }

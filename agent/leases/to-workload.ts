@@ -1,27 +1,22 @@
 import type { LeaseAssignment } from "@volley/sdk";
-import type { Inventory } from "../inventory/detect-inventory.ts";
+import type { DetectedGpu } from "../inventory/gpu.ts";
+import type { Slot } from "../inventory/slots.ts";
 import { WorkloadError, type WorkloadSpec } from "../runtime/workload-runtime.ts";
 
 /** What of this machine matters to a workload. */
 export interface Machine {
-  readonly inventory: Pick<Inventory, "gpus" | "count">;
+  readonly slots: readonly Slot[];
   /** Where ranks on other machines reach this one; peers with this address are on this machine. */
   readonly advertiseAddress: string | null;
 }
 
 /**
  * An assignment in the runtime's terms: slots become this machine's GPUs.
- * @throws WorkloadError `invalid_spec` when it names a slot that this machine does not have.
+ * @throws WorkloadError `invalid_spec` when it names a slot that this machine does not have, `start_failed` when the
+ * slot's GPU is gone.
  */
 export function toWorkload(assignment: LeaseAssignment, machine: Machine): WorkloadSpec {
-  const { inventory, advertiseAddress } = machine;
-  const missing = assignment.slots.find((slot) => slot < 0 || slot >= inventory.count);
-  if (missing !== undefined) {
-    throw new WorkloadError(
-      "invalid_spec",
-      `This machine has ${inventory.count} slots, and none with number ${missing}.`,
-    );
-  }
+  const { slots, advertiseAddress } = machine;
   const peers = assignment.peers
     .filter((peer) => peer.rank !== assignment.rank)
     .map(({ rank, hostname, address }) => ({ rank, hostname, address: address === advertiseAddress ? null : address }));
@@ -39,11 +34,22 @@ export function toWorkload(assignment: LeaseAssignment, machine: Machine): Workl
     peers,
     masterAddress: assignment.masterAddress,
     masterPort,
-    gpus: assignment.slots.flatMap((slot) => inventory.gpus[slot] ?? []),
+    gpus: assignment.slots.flatMap((number) => gpuOf(number, slots)),
     cpus: assignment.cpuCores,
     memoryMib: assignment.memoryMib,
     pidsLimit: assignment.pids,
     // Ranks on other machines meet at rank 0's master port.
     ports: crossesMachines && assignment.rank === 0 ? [{ containerPort: masterPort, hostPort: masterPort }] : [],
   };
+}
+
+function gpuOf(number: number, slots: readonly Slot[]): readonly DetectedGpu[] {
+  const slot = slots[number];
+  if (slot === undefined) {
+    throw new WorkloadError("invalid_spec", `This machine has ${slots.length} slots, and none with number ${number}.`);
+  }
+  if (slot === "missing") {
+    throw new WorkloadError("start_failed", `The GPU of slot ${number} is not found on this machine any more.`);
+  }
+  return slot === "share" ? [] : [slot];
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { SlotNames } from "../inventory/slots.ts";
 import type { WorkloadRuntime } from "../runtime/workload-runtime.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 
@@ -16,6 +17,8 @@ export interface Membership {
   readonly nodeId: string;
   /** Renters were promised this kind of isolation, so a restart must not choose another. */
   readonly runtime: WorkloadRuntime["kind"];
+  /** Absent when an older agent joined. */
+  readonly slots?: SlotNames;
 }
 
 /** The key in `directory`; made on first use, in a file that only this user can read. */

@@ -15,6 +15,9 @@ export class AgentHarness {
   readonly machine = new FakeRuntime();
   readonly warnings: string[] = [];
   readonly directory: string;
+  /** What nvidia-smi prints; null on a machine without it. */
+  nvidiaSmi: string | null = null;
+  cpuSlots = 4;
   #agent: RunningAgent | null = null;
   #crash: () => void = () => undefined;
 
@@ -41,7 +44,7 @@ export class AgentHarness {
       apiUrl: "http://127.0.0.1:1",
       enrolmentToken: "enrol-me-once-please",
       dataDirectory: this.directory,
-      cpuSlots: 4,
+      cpuSlots: this.cpuSlots,
       pricePerGpuHour: "0.05",
       site: { country: "DE", region: "frankfurt", latitude: 50.1, longitude: 8.7 },
       advertiseAddress: "192.0.2.1",
@@ -51,7 +54,10 @@ export class AgentHarness {
       ports: {
         clock: mortal(this.clock, alive),
         random: () => 0.5,
-        runCommand: async () => null,
+        runCommand: async (program) =>
+          program === "nvidia-smi" && this.nvidiaSmi !== null
+            ? { exitCode: this.nvidiaSmi === "" ? 9 : 0, stdout: this.nvidiaSmi, stderr: "" }
+            : null,
         controlPlane: mortal(this.api, alive),
         detectRuntime: async () => ({
           kind: "container",

@@ -6,6 +6,13 @@ import { AgentHarness } from "./agent-harness.ts";
 
 const hourMs = 3_600_000;
 
+/** Lines of nvidia-smi for the GPUs that it still sees, which it numbers from 0. */
+function nvidiaSmi(...names: readonly string[]): string {
+  const line = (name: string, index: number) =>
+    `${index}, GPU-${name}, NVIDIA H100 80GB HBM3, 81559, 580.1, 00000000:${name}:00.0, Disabled\n`;
+  return names.map(line).join("");
+}
+
 describe("joining", () => {
   it("tells what the machine is, once, and keeps its key to itself", async () => {
     const harness = await AgentHarness.create();
@@ -217,6 +224,56 @@ describe("a lease", () => {
     } as never);
     await harness.clock.advance(2_000);
     expect(harness.running()).toEqual([spec.leaseId]);
+  });
+});
+
+describe("the slots of a machine", () => {
+  it("stay as many as it joined with, whatever a later command line says", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    await harness.stop();
+    harness.cpuSlots = 1;
+    await harness.start();
+    harness.assign("ls_a", { slots: [3] });
+    await harness.clock.advance(3_000);
+    expect(harness.api.lastObservation("ls_a")).toEqual({ leaseId: "ls_a", state: "ready" });
+  });
+
+  it("are the same GPUs after a restart that finds one less", async () => {
+    const harness = await AgentHarness.create();
+    harness.nvidiaSmi = nvidiaSmi("1b", "43", "5c");
+    await harness.start();
+    harness.assign("ls_b", { slots: [1] });
+    await harness.clock.advance(3_000);
+    expect(harness.machine.workloads.get("ls_b")?.spec.gpus).toMatchObject([{ uuid: "GPU-43", index: 1 }]);
+    await harness.stop();
+    harness.nvidiaSmi = nvidiaSmi("43", "5c");
+    await harness.start();
+    harness.assign("ls_a", { slots: [0] });
+    harness.assign("ls_c", { slots: [2] });
+    await harness.clock.advance(3_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("GPU of slot 0"),
+    });
+    expect(harness.machine.workloads.get("ls_c")?.spec.gpus).toMatchObject([{ uuid: "GPU-5c", index: 1 }]);
+  });
+
+  it("are not leased without their GPUs when the driver has broken", async () => {
+    const harness = await AgentHarness.create();
+    harness.nvidiaSmi = nvidiaSmi("1b");
+    await harness.start();
+    await harness.stop();
+    harness.nvidiaSmi = "";
+    await harness.start();
+    harness.assign("ls_a", { slots: [0] });
+    await harness.clock.advance(3_000);
+    expect(harness.machine.starts).toEqual([]);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("GPU of slot 0"),
+    });
+    expect(harness.warnings.join(" ")).toContain("GPU-1b");
   });
 });
 
