@@ -40,6 +40,7 @@ const queueMaxBytes = 4 * 1024 * 1024;
 export class AgentWork {
   readonly #options: AgentWorkOptions;
   readonly #queue = new ReportQueue({ maxBytes: queueMaxBytes });
+  readonly #book: LeaseBook;
   readonly #serverClock: ServerClock;
   readonly #executions: Executions;
   readonly #keeper: LeaseKeeper;
@@ -55,10 +56,11 @@ export class AgentWork {
 
   constructor(options: AgentWorkOptions) {
     const { dataDirectory, clock } = options;
-    const book = new LeaseBook(dataDirectory);
+    const book = new LeaseBook(dataDirectory, options.log);
     const serverClock = new ServerClock(clock, book);
     const shared = { ...options, book, queue: this.#queue, serverClock };
     this.#options = options;
+    this.#book = book;
     this.#serverClock = serverClock;
     this.#executions = new Executions({ ...shared, readiness: (leaseId) => this.#keeper.readiness(leaseId) });
     const onStopping = (leaseId: string) => this.#executions.abort("the lease has ended", leaseId);
@@ -112,6 +114,7 @@ export class AgentWork {
     while (!signal.aborted) {
       this.#wake = new AbortController();
       try {
+        this.#book.saveRest();
         await this.#keeper.step();
         if (this.#requests !== null) {
           this.#executions.apply(this.#requests);

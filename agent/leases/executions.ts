@@ -103,9 +103,11 @@ export class Executions {
     const { book, queue, log } = this.#options;
     const { executionId, leaseId } = request;
     const key = keyOf(request);
+    if (!book.executions.has(key) && !book.addExecution(key, leaseId)) {
+      return;
+    }
     const controller = new AbortController();
     this.#running.set(key, controller);
-    book.putExecution(key, { leaseId, state: "running" });
     const settled = work(controller.signal)
       .catch((error: unknown) => {
         log.warn("A command failed in the agent.", { execution: executionId, problem: String(error) });
@@ -115,7 +117,7 @@ export class Executions {
         // Removed only when the exit was delivered: until then it must not look like a command of an earlier process.
         queue.pushExit(result, () => {
           this.#running.delete(key);
-          book.putExecution(key, { leaseId, state: "delivered" });
+          book.noteDelivery(key, leaseId);
         });
       });
     this.#settling.add(settled);

@@ -59,7 +59,7 @@ export class LeaseKeeper {
       const known = book.leases.get(leaseId);
       if (known === undefined && desired === "running") {
         const log = { nextSequence: 0, cursor: null };
-        book.putLease(leaseId, { clusterId: lease.clusterId, endsAtMs, desired, ready: false, outcome: null, log });
+        book.addLease(leaseId, { clusterId: lease.clusterId, endsAtMs, desired, ready: false, outcome: null, log });
       } else if (known !== undefined && (known.endsAtMs !== endsAtMs || known.desired !== desired)) {
         book.changeLease(leaseId, { endsAtMs, desired });
       }

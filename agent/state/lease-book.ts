@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { AgentLog } from "../ports.ts";
 import { readJsonFile, writeJsonFile } from "./json-file.ts";
 
 /** How a lease came to its end on this machine; it is not started again afterwards. */
@@ -35,16 +36,20 @@ interface Book {
 
 /**
  * The agent's memory of what it has begun, on disk before it is done: after a crash nothing is lost that runs, and
- * nothing runs twice.
+ * nothing runs twice. On a full disk nothing new is begun, and what has happened is kept in memory until there is room:
+ * it must end, and be told of, all the same.
  */
 export class LeaseBook {
   readonly #path: string;
+  readonly #log: AgentLog;
   readonly #leases: Map<string, LeaseEntry>;
   readonly #executions: Map<string, ExecutionEntry>;
   #serverOffsetMs: number;
+  #isSaved = true;
 
-  constructor(directory: string) {
+  constructor(directory: string, log: AgentLog) {
     this.#path = join(directory, "leases.json");
+    this.#log = log;
     const book = readJsonFile<Book>(this.#path);
     this.#leases = new Map(Object.entries(book?.leases ?? {}));
     this.#executions = new Map(Object.entries(book?.executions ?? {}));
@@ -63,16 +68,18 @@ export class LeaseBook {
     return this.#serverOffsetMs;
   }
 
-  putLease(leaseId: string, entry: LeaseEntry): void {
+  /** False when it cannot be written down: then it is not in the book, and must not be begun. */
+  addLease(leaseId: string, entry: LeaseEntry): boolean {
     this.#leases.set(leaseId, entry);
-    this.#save();
+    return this.#save() || !this.#leases.delete(leaseId);
   }
 
   /** Changes a lease that is in the book; does nothing to one that no longer is. */
   changeLease(leaseId: string, changes: Partial<LeaseEntry>): void {
     const entry = this.#leases.get(leaseId);
     if (entry !== undefined) {
-      this.putLease(leaseId, { ...entry, ...changes });
+      this.#leases.set(leaseId, { ...entry, ...changes });
+      this.#save();
     }
   }
 
@@ -82,9 +89,17 @@ export class LeaseBook {
     }
   }
 
-  /** @param key of one execution in one lease */
-  putExecution(key: string, entry: ExecutionEntry): void {
-    this.#executions.set(key, entry);
+  /**
+   * False when it cannot be written down: then it is not in the book, and must not be begun.
+   * @param key of one execution in one lease
+   */
+  addExecution(key: string, leaseId: string): boolean {
+    this.#executions.set(key, { leaseId, state: "running" });
+    return this.#save() || !this.#executions.delete(key);
+  }
+
+  noteDelivery(key: string, leaseId: string): void {
+    this.#executions.set(key, { leaseId, state: "delivered" });
     this.#save();
   }
 
@@ -102,12 +117,31 @@ export class LeaseBook {
     }
   }
 
-  #save(): void {
+  /** Writes what could not be written before. */
+  saveRest(): void {
+    if (!this.#isSaved) {
+      this.#save();
+    }
+  }
+
+  #save(): boolean {
     const book: Book = {
       leases: Object.fromEntries(this.#leases),
       executions: Object.fromEntries(this.#executions),
       serverOffsetMs: this.#serverOffsetMs,
     };
-    writeJsonFile(this.#path, book);
+    const wasSaved = this.#isSaved;
+    try {
+      writeJsonFile(this.#path, book);
+      this.#isSaved = true;
+    } catch (error) {
+      this.#isSaved = false;
+      if (wasSaved) {
+        this.#log.warn("What happens on this machine cannot be written down; it will be tried again.", {
+          problem: String(error),
+        });
+      }
+    }
+    return this.#isSaved;
   }
 }

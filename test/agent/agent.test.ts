@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { mkdir, readFile, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { WorkloadError } from "../../agent/runtime/workload-runtime.ts";
@@ -224,6 +224,87 @@ describe("a lease", () => {
     } as never);
     await harness.clock.advance(2_000);
     expect(harness.running()).toEqual([spec.leaseId]);
+  });
+});
+
+describe("while the disk takes nothing", () => {
+  /** Nothing can be written to the book of leases any more, as on a full disk. */
+  const fillDisk = async (harness: AgentHarness) => {
+    const path = join(harness.directory, "leases.json.new");
+    await mkdir(path);
+    return () => rmdir(path);
+  };
+
+  it("leases end, are taken back and are told of as ever", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 10_000).toISOString() });
+    harness.assign("ls_b", { slots: [1] });
+    harness.assign("ls_c", { slots: [2] });
+    await harness.clock.advance(3_000);
+    await fillDisk(harness);
+    harness.api.change(() => {
+      harness.api.leases.delete("ls_b");
+      harness.api.leases.delete("ls_c");
+    });
+    await harness.clock.advance(2_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+    await harness.clock.advance(7_000);
+    expect(harness.running()).toEqual([]);
+    expect(harness.api.heartbeats.at(-1)?.leases).toEqual([]);
+  });
+
+  it("a start that fails is told of, and ends nothing but itself", async () => {
+    const harness = await AgentHarness.create();
+    const start = Promise.withResolvers<void>();
+    harness.machine.startGate = start.promise;
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(2_000);
+    await fillDisk(harness);
+    start.reject(new WorkloadError("start_failed", "No space is left."));
+    await harness.clock.advance(2_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "failed", reason: "No space is left." });
+  });
+
+  it("a lease is not begun that could not be written down, and is begun once it can", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    const makeRoom = await fillDisk(harness);
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    expect(harness.machine.starts).toEqual([]);
+    await makeRoom();
+    await harness.clock.advance(30_000);
+    expect(harness.api.lastObservation("ls_a")).toMatchObject({ state: "ready" });
+  });
+
+  it("a command is not begun that could not be written down, and is begun once it can", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    const makeRoom = await fillDisk(harness);
+    harness.ask("exe_1", "ls_a");
+    await harness.clock.advance(3_000);
+    expect(harness.machine.begunExecs).toEqual([]);
+    await makeRoom();
+    await harness.clock.advance(3_000);
+    expect(harness.api.exits).toEqual([{ executionId: "exe_1", leaseId: "ls_a", code: 0 }]);
+  });
+
+  it("what has happened is kept, and written down when there is room again", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    const makeRoom = await fillDisk(harness);
+    harness.want("ls_a", { desired: "stopped" });
+    await harness.clock.advance(3_000);
+    await makeRoom();
+    await harness.clock.advance(3_000);
+    const book = JSON.parse(await readFile(join(harness.directory, "leases.json"), "utf8"));
+    expect(book.leases.ls_a).toMatchObject({ desired: "stopped" });
   });
 });
 

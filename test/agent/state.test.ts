@@ -103,7 +103,9 @@ describe("the book of leases", () => {
   it("says so when it was damaged, and does not start empty", async () => {
     const directory = await newDirectory();
     await writeFile(join(directory, "leases.json"), '{"leases":');
-    expect(() => new LeaseBook(directory)).toThrow(/leases\.json is damaged/);
+    expect(() => new LeaseBook(directory, { info: () => undefined, warn: () => undefined })).toThrow(
+      /leases\.json is damaged/,
+    );
     expect(await readFile(join(directory, "leases.json"), "utf8")).toBe('{"leases":');
   });
 });
