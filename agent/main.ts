@@ -18,6 +18,8 @@ function readCommandLine(): CommandLine {
 async function main(): Promise<void> {
   const { stopWorkloads, ...options } = readCommandLine();
   const log = printLog((line) => process.stderr.write(line), systemClock.nowMs);
+  // Its reader has gone, or its disk is full: no reason to leave the machine's workloads alone.
+  process.stderr.on("error", () => undefined);
   const interrupted = new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       // Once only: a second signal ends the process at once, which the next start copes with.

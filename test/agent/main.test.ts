@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -69,6 +70,30 @@ describe("the agent's program", () => {
     expect(api.plane.enrolments).toHaveLength(1);
     expect(api.plane.enrolments[0]).toMatchObject({ isolation: "process", longitude: -120.5, inventory: { gpus: 2 } });
     expect([...api.counters.keys()].sort()).toEqual(["assignments", "heartbeat", "report"]);
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("works on when its own log cannot be written", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "volley-main-"));
+    const api = new HttpControlPlane();
+    const full = await open("/dev/full", "w");
+    const site = ["--country", "US", "--region", "west", "--latitude", "40", "--longitude=-120.5"];
+    const join_ = ["--token", "enrol-me-once-please", "--price-per-gpu-hour", "0.05", ...site];
+    const always = ["--api", await api.listen(), "--data-dir", directory, "--runtime", "process", "--stop-workloads"];
+    const agent = runAgent([...always, ...join_], full.fd);
+    const ended = once(agent, "exit");
+    onTestFinished(async () => {
+      agent.kill("SIGKILL");
+      await ended;
+      await api.close();
+      await full.close();
+      await rm(directory, { recursive: true, maxRetries: 5 });
+    });
+    const { leaseId } = lease(api);
+    const isReady = () => api.plane.lastObservation(leaseId)?.state === "ready";
+    await eventually("the lease is ready", () => isReady() || agent.exitCode !== null);
+    expect(agent.exitCode).toBeNull();
+    agent.kill("SIGTERM");
+    expect((await ended)[0]).toBe(0);
   });
 
   it("explains a wrong command line, and how it is used", async () => {

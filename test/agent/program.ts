@@ -12,10 +12,13 @@ export function newId(kind: "lease" | "cluster" | "execution"): string {
 }
 
 /** The agent as its own process, as a supplier runs it. */
-export function runAgent(args: readonly string[]): ChildProcess & { readonly errors: () => string } {
-  const child = spawn(process.execPath, [mainPath, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+export function runAgent(
+  args: readonly string[],
+  stderr: "pipe" | number = "pipe",
+): ChildProcess & { readonly errors: () => string } {
+  const child = spawn(process.execPath, [mainPath, ...args], { stdio: ["ignore", "ignore", stderr] });
   let errors = "";
-  child.stderr.on("data", (data) => {
+  child.stderr?.on("data", (data) => {
     errors += data;
   });
   return Object.assign(child, { errors: () => errors });
