@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { type Executor, rows } from "../db/database.ts";
-import { escrowAccount } from "./accounts.ts";
+import { customerAccount, escrowAccount } from "./accounts.ts";
 
 export interface OpenHold {
   readonly id: string;
@@ -26,4 +26,18 @@ export async function openHoldsOf(executor: Executor, clusterId: string): Promis
 export async function fundedMicroUsdc(executor: Executor, clusterId: string): Promise<bigint> {
   const holds = await openHoldsOf(executor, clusterId);
   return holds.reduce((sum, hold) => (hold.funded ? sum + hold.amountMicroUsdc : sum), 0n);
+}
+
+/** What the cluster's holds had bound of an account's balance and its bill didn't take: it never left the balance. */
+export async function freedOfBalance(executor: Executor, clusterId: string): Promise<bigint> {
+  const [found] = await rows<{ freed: string }>(
+    executor,
+    sql`SELECT coalesce(sum(funded.amount_micro_usdc - coalesce(posted.amount_micro_usdc, 0)), 0)::text AS freed
+        FROM transfers AS hold
+        JOIN transfers AS funded ON funded.pending_id = hold.id AND funded.kind = 'fund'
+        LEFT JOIN transfers AS posted ON posted.pending_id = hold.id AND posted.kind = 'post'
+        WHERE hold.kind = 'pending' AND hold.credit_account = ${escrowAccount(clusterId)}
+          AND hold.debit_account <> ${customerAccount(clusterId)}`,
+  );
+  return BigInt(found?.freed ?? 0);
 }

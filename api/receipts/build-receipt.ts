@@ -3,13 +3,12 @@ import { parseUsdc, toMoney } from "@volley/schema/money";
 import type { KeptBill } from "@volley/schema/resources/cluster";
 import type { ReceiptContent } from "@volley/schema/resources/receipt";
 import { toTimestamp } from "@volley/schema/time";
-import { and, asc, eq, ne, sql } from "drizzle-orm";
+import { and, asc, eq, ne } from "drizzle-orm";
 import { loadClusterPayments } from "../clusters/load-payments.ts";
 import type { ClusterRow } from "../clusters/open-cluster.ts";
 import type { Context } from "../context.ts";
-import { rows, type Transaction } from "../db/database.ts";
+import type { Transaction } from "../db/database.ts";
 import { leases, nodes, refunds } from "../db/tables.ts";
-import { customerAccount, escrowAccount } from "../ledger/accounts.ts";
 import { smaller } from "../ledger/smaller.ts";
 import { computeCharge } from "../market/price.ts";
 import { availableCredit } from "../payments/available-credit.ts";
@@ -120,24 +119,10 @@ async function sentBackOf(tx: Transaction, cluster: EndedCluster): Promise<SentB
   const { refund } = cluster.bill;
   const moved = refund.to === "balance" ? parseUsdc(refund.amount.amount) : 0n;
   const others: readonly SentBack[] = [
-    { id: null, amountMicroUsdc: moved + (await freedOfBalance(tx, cluster.id)), to: "balance" },
+    { id: null, amountMicroUsdc: moved, to: "balance" },
     { id: null, amountMicroUsdc: await availableCredit(tx, cluster.id), to: "credit" },
   ];
   return [...onChain, ...others.filter((one) => one.amountMicroUsdc > 0n)];
-}
-
-/** What holds of an account's balance had bound and was not charged: it never left the balance. */
-async function freedOfBalance(tx: Transaction, clusterId: string): Promise<bigint> {
-  const [found] = await rows<{ freed: string }>(
-    tx,
-    sql`SELECT coalesce(sum(funded.amount_micro_usdc - coalesce(posted.amount_micro_usdc, 0)), 0)::text AS freed
-        FROM transfers AS hold
-        JOIN transfers AS funded ON funded.pending_id = hold.id AND funded.kind = 'fund'
-        LEFT JOIN transfers AS posted ON posted.pending_id = hold.id AND posted.kind = 'post'
-        WHERE hold.kind = 'pending' AND hold.credit_account = ${escrowAccount(clusterId)}
-          AND hold.debit_account <> ${customerAccount(clusterId)}`,
-  );
-  return BigInt(found?.freed ?? 0);
 }
 
 const sum = (amounts: readonly bigint[]) => amounts.reduce((total, amount) => total + amount, 0n);

@@ -62,6 +62,7 @@ describe("a cluster that is paid from the balance", () => {
     expect(charged).toBeGreaterThan(0n);
     expect(charged).toBeLessThan(HOUR_MICRO_USDC / 2n);
     expect(bill?.refund).toMatchObject({ to: "balance", status: "credited" });
+    expect(micro(bill?.refund.amount.amount ?? "0")).toBe(HOUR_MICRO_USDC - charged);
     expect(await balance()).toEqual({ available: 10_000_000n - charged, held: 0n });
     expect(await world.broken()).toEqual([]);
   });

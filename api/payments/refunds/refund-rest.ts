@@ -5,6 +5,7 @@ import { type Maker, newId } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { refunds } from "../../db/tables.ts";
 import { customerAccount, openAccount } from "../../ledger/accounts.ts";
+import { freedOfBalance } from "../../ledger/holds-of.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
 import { beginRefund, toBillRefund } from "./begin-refund.ts";
@@ -65,6 +66,12 @@ async function moveToBalance(
     const cause = { reason: "rest", reference: `${cluster.id}:${newId(ctx, "transfer")}` };
     await post(ctx, tx, { debit: customerAccount(cluster.id), credit, amountMicroUsdc, ...cause });
   }
-  const before = cluster.bill?.refund.to === "balance" ? parseUsdc(cluster.bill.refund.amount.amount) : 0n;
-  return { id: null, amount: toMoney(before + amountMicroUsdc), to: "balance", status: "credited", signature: null };
+  const amount = toMoney((await inBalance(tx, cluster)) + amountMicroUsdc);
+  return { id: null, amount, to: "balance", status: "credited", signature: null };
+}
+
+/** What the account has back already: at the end, what the bill left of holds of its balance; later, what the bill says. */
+async function inBalance(tx: Transaction, { id, bill }: RestOwner): Promise<bigint> {
+  if (bill === null) return await freedOfBalance(tx, id);
+  return bill.refund.to === "balance" ? parseUsdc(bill.refund.amount.amount) : 0n;
 }
