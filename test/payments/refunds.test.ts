@@ -306,6 +306,25 @@ test("money that was to go to a token account becomes credit, for its holder to 
   expect(await world.faults()).toEqual([]);
 });
 
+test("what came while a refund was under way is on the bill when that refund is turned back", async () => {
+  const stranger = await world.wallet(0n);
+  const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, refundAddress: stranger.address });
+  const payer = await world.wallet();
+  await world.pay(payer, AMOUNT, [reservation.reference]);
+  world.advance(1);
+  await world.watch(reservation);
+  await failCluster(reservation);
+  await world.pay(payer, 3_000_000n, [reservation.reference]);
+  await world.catchUp();
+  const [refund] = await world.refunds(reservation);
+  expect(await processRefund(world.ctx, refund?.id ?? "")).toBe("done");
+  expect((await world.cluster(reservation)).bill).toMatchObject({
+    charged: { amount: "0.000000" },
+    paid: { amount: "8.000000" },
+    refund: { id: null, to: "credit", amount: { amount: "8.000000" } },
+  });
+});
+
 /** A token account at an address that a key exists for, as auxiliary accounts are. */
 async function writeKeyOfTokenAccount(): Promise<string> {
   const { svm } = world.chain.state;

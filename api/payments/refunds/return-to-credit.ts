@@ -3,12 +3,13 @@ import { eq } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Maker } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
-import { clusters, refunds } from "../../db/tables.ts";
+import { refunds } from "../../db/tables.ts";
 import { refundAccount } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
 import { type RefundRow, sourceAccount } from "./begin-refund.ts";
 import { clearHeldAlarm } from "./held-alarm.ts";
+import { updateBillRefund } from "./update-bill-refund.ts";
 
 /**
  * Takes back a refund for which nothing was ever signed: its money is again where it came from, and a cluster's bill
@@ -30,8 +31,7 @@ export async function returnToCredit(ctx: Maker, tx: Transaction, refund: Refund
   if (cluster?.bill?.refund.id !== id) return;
   const amount = toMoney(await availableCredit(tx, clusterId));
   const credited = { id: null, amount, to: "credit", status: "credited", signature: null } as const;
-  await tx
-    .update(clusters)
-    .set({ bill: { ...cluster.bill, refund: credited } })
-    .where(eq(clusters.id, clusterId));
+  // It names no refund any more, so it also says what has come while that one was under way.
+  const bill = { ...cluster.bill, refund: credited };
+  await updateBillRefund(tx, { ...cluster, bill }, credited);
 }
