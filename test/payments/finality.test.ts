@@ -1,5 +1,5 @@
 import { parseUsdc } from "@volley/schema/money";
-import { eq } from "drizzle-orm";
+import { eq, inArray } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
 import { lockCluster } from "../../api/clusters/open-cluster.ts";
@@ -9,7 +9,7 @@ import { auditLedger } from "../../api/ledger/audit-ledger.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { confirmFinality } from "../../api/payments/inbound/confirm-finality.ts";
 import { treasuryAccount } from "../../api/payments/inbound/treasury-account.ts";
-import type { Chain } from "../../api/ports/chain.ts";
+import { type Chain, ChainError } from "../../api/ports/chain.ts";
 import type { Reservation } from "../harness/reservation.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 
@@ -157,6 +157,41 @@ describe("a transfer that was seen at confirmed", () => {
     const after = await balanceOf(world.db, "loss:platform");
     expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(parseUsdc(bill?.charged.amount ?? ""));
     expect((await auditLedger(world.ctx)).filter((result) => !result.holds)).toEqual([]);
+  });
+});
+
+describe("of more transfers than one look takes", () => {
+  const CROWD = 250;
+  const crowd = Array.from({ length: CROWD }, (_, index) => `crowd-${index}`);
+
+  /** Transfers of long ago that the nodes never agree about. */
+  async function disputed(): Promise<Context> {
+    const row = { transferIndex: 0, slot: 1n, amountMicroUsdc: 1n, finality: "confirmed", late: false } as const;
+    await world.db.insert(inboundTransfers).values(crowd.map((signature) => ({ ...row, signature, createdAt: 1 })));
+    return chainThat({
+      transaction: async (signature, ...asked) => {
+        if (crowd.includes(signature)) throw new ChainError("the nodes do not agree about a read");
+        return world.ctx.chain.transaction(signature, ...asked);
+      },
+    });
+  }
+
+  test("those that the nodes never agree about hold up no other, and the sweep goes on at once", async () => {
+    const { signature } = await paid();
+    const context = await disputed();
+    world.advance(4);
+    const restsAfter = async () => {
+      for (let sweeps = 1; ; sweeps++) {
+        const outcome = await world.sweep(context);
+        if (outcome !== "done" && outcome.dueAtMs > world.clock.nowMs()) return sweeps;
+      }
+    };
+    expect(await restsAfter()).toBe(3);
+    expect(await rowOf(signature)).toMatchObject({ finality: "finalized" });
+    expect(await restsAfter()).toBe(3);
+    await world.db.delete(inboundTransfers).where(inArray(inboundTransfers.signature, crowd));
+    await world.catchUp();
+    expect(await world.faults()).toEqual([]);
   });
 });
 

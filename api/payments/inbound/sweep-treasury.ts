@@ -4,12 +4,13 @@
  * read again when something is missing, because nodes leave transactions out of their lists: first what came since the
  * two last agreed, and if that doesn't explain it, all of it.
  */
-import { eq, inArray } from "drizzle-orm";
+import { inArray } from "drizzle-orm";
 import type { Context } from "../../context.ts";
 import { wake } from "../../db/database.ts";
 import { chainCursors, tasks } from "../../db/tables.ts";
 import type { TaskOutcome } from "../../jobs/engine.ts";
 import { TWO_NODES } from "../../ports/chain.ts";
+import { moveCursor, readCursor } from "./chain-cursor.ts";
 import { compareBalance } from "./compare-balance.ts";
 import { confirmFinality } from "./confirm-finality.ts";
 import { lastSafe } from "./last-safe.ts";
@@ -42,29 +43,14 @@ export async function sweepTreasury(ctx: Context, id: string): Promise<TaskOutco
   });
   if (!complete) ctx.logger.warn("the treasury's history could not be listed whole", { listed: entries.length });
   const { covered, unread } = await readNewTransactions(ctx, treasury, entries, READ_PER_STEP);
-  await confirmFinality(ctx, treasury);
+  const hasUnconfirmed = await confirmFinality(ctx, treasury);
 
   const nowMs = ctx.clock.nowMs();
   const holding = unread.filter(({ blockTimeSeconds }) => nowMs - (blockTimeSeconds ?? 0) * 1000 < UNREAD_MS_MAX);
   const position = complete ? lastSafe(covered, holding, await ctx.chain.slot("finalized", TWO_NODES)) : null;
   if (position !== null) await moveCursor(ctx, name, position);
   const hasMore = covered.length < entries.length && position !== null;
-  return { dueAtMs: hasMore ? nowMs : nowMs + POLLS_PER_SWEEP * ctx.settings.chainPollMs };
-}
-
-type Cursor = typeof chainCursors.$inferSelect;
-
-async function readCursor(ctx: Context, name: string): Promise<Cursor | undefined> {
-  const [cursor] = await ctx.db.select().from(chainCursors).where(eq(chainCursors.name, name));
-  return cursor;
-}
-
-async function moveCursor(ctx: Context, name: string, position: Pick<Cursor, "signature" | "slot">): Promise<void> {
-  const { signature, slot } = position;
-  await ctx.db
-    .insert(chainCursors)
-    .values({ name, signature, slot })
-    .onConflictDoUpdate({ target: chainCursors.name, set: { signature, slot } });
+  return { dueAtMs: hasMore || hasUnconfirmed ? nowMs : nowMs + POLLS_PER_SWEEP * ctx.settings.chainPollMs };
 }
 
 async function ensureBalanceTask(ctx: Context): Promise<void> {
