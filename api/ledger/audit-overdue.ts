@@ -54,7 +54,7 @@ export async function auditOverdue(ctx: Pick<Context, "db" | "clock" | "settings
   );
   const clusterOverdue = await checkNone(
     ctx.db,
-    "no cluster and no payment stays in a state that has a limit",
+    "no cluster, no payment and no incoming transfer stays in a state that has a limit",
     sql`SELECT c.id || ' (' || c.status || ')' FROM clusters AS c
         LEFT JOIN payments AS p ON p.cluster_id = c.id AND p.purpose = 'reserve'
         WHERE (c.status = 'awaiting_payment' AND p.expires_at < ${before(STATE_GRACE_MS)})
@@ -65,7 +65,10 @@ export async function auditOverdue(ctx: Pick<Context, "db" | "clock" | "settings
         UNION ALL
         SELECT id || ' (' || status || ')' FROM payments
         WHERE status IN ('pending', 'detected') AND expires_at < ${before(STATE_GRACE_MS)}
-          AND received_micro_usdc < amount_micro_usdc AND cluster_id IS NOT NULL`,
+          AND received_micro_usdc < amount_micro_usdc AND cluster_id IS NOT NULL
+        UNION ALL
+        SELECT 'transfer ' || signature || ':' || transfer_index || ' (neither final nor gone)' FROM inbound_transfers
+        WHERE finality = 'confirmed' AND created_at < ${before(STATE_GRACE_MS)}`,
   );
   const receiptMissing = await checkNone(
     ctx.db,

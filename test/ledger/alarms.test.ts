@@ -184,3 +184,19 @@ test.each([
   await world.db.delete(alarms);
   await world.db.delete(refunds).where(eq(refunds.id, "rfd_x"));
 });
+
+test("a transfer that is neither final nor gone after ten minutes is named by an alarm, until it is", async () => {
+  const overdue = async () => {
+    await audit();
+    const [alarm] = await world.db.select().from(alarms).where(eq(alarms.name, "cluster_overdue"));
+    return alarm?.detail ?? "";
+  };
+  const signature = await world.pay(await world.wallet(), 1_000n);
+  world.advance(1);
+  await world.sweep();
+  expect(await overdue()).not.toContain(signature);
+  world.clock.pass(11 * 60_000);
+  expect(await overdue()).toContain(signature);
+  await world.catchUp();
+  expect(await overdue()).not.toContain(signature);
+});
