@@ -1,5 +1,6 @@
 /** Money that isn't final, dust, and floods of small refunds, against whoever waits for money to leave. */
 import type { KeyPairSigner } from "@solana/kit";
+import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
@@ -162,6 +163,33 @@ test("dust to an ended cluster is two refunds, however much of it comes: one und
   await world.finishRefund(rest[0]?.id ?? "");
   expect((await world.refunds(reservation)).every(({ status }) => status === "finalized")).toBe(true);
   await world.catchUp();
+  expect(await world.faults()).toEqual([]);
+});
+
+test("dust to an ended cluster, again as soon as its refund is final, is twenty-five refunds a day, and more only for its holder", async () => {
+  const attacker = await world.wallet();
+  const { reservation } = await endedCluster(attacker, { refundAddress: attacker.address });
+  await world.catchUp();
+  const [first] = await world.refunds(reservation);
+  if (first === undefined) throw new Error("nothing was sent back");
+  await world.finishRefund(first.id);
+  const earlier = Array.from({ length: 23 }, (_, index) => ({ ...first, id: `${first.id}-${index}` }));
+  await world.db.insert(refunds).values(earlier.map((row) => ({ ...row, status: "finalized" as const })));
+  const dust = async () => {
+    await world.pay(attacker, 1n, [reservation.reference]);
+    await world.catchUp();
+    const open = (await world.refunds(reservation)).filter(({ status }) => status === "pending");
+    for (const { id } of open) await world.finishRefund(id);
+    return open.map(({ amountMicroUsdc }) => amountMicroUsdc);
+  };
+  expect(await dust()).toEqual([1n]);
+  expect(await dust()).toEqual([]);
+  expect(await balanceOf(world.db, `customer:${reservation.clusterId}`)).toMatchObject({ availableMicroUsdc: 1n });
+  const cluster_id = parseId("cluster", reservation.clusterId);
+  const asked = await createRefund(world.holder(reservation, "asked"), { cluster_id, to: attacker.address });
+  await world.finishRefund(asked.id);
+  world.clock.pass(86_400_000);
+  expect(await dust()).toEqual([1n]);
   expect(await world.faults()).toEqual([]);
 });
 

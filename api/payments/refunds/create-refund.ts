@@ -1,6 +1,6 @@
 import { formatUsdc, type InputOf, type Operations, type OutputOf, parseUsdc, VolleyError } from "@volley/schema";
 import type { Id } from "@volley/schema/ids";
-import { and, count, eq, gt, inArray, type SQL } from "drizzle-orm";
+import { and, eq, inArray, type SQL } from "drizzle-orm";
 import { clusterNotFound, lockCluster, openCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
@@ -16,12 +16,9 @@ import { availableCredit } from "../available-credit.ts";
 import { insufficientBalance } from "../insufficient-balance.ts";
 import { beginRefund, type RefundRow, toBillRefund } from "./begin-refund.ts";
 import { checkRefundAddress } from "./check-refund-address.ts";
+import { REFUNDS_PER_DAY_MAX, refundsOfDay } from "./refunds-of-day.ts";
 import { toRefundResource } from "./to-refund-resource.ts";
 import { updateBillRefund } from "./update-bill-refund.ts";
-
-/** Each costs the treasury a fee out of its limit of a day, which is everybody's. */
-const REFUNDS_PER_DAY_MAX = 50;
-const DAY_MS = 86_400_000;
 
 type Create = Operations["refunds.create"];
 type Input = InputOf<Create>;
@@ -88,9 +85,7 @@ async function fromBalance(ctx: Context, tx: Transaction, customerId: string, in
 
 /** Asked once the posting has locked the owner's money, so that requests that come together are counted too. */
 async function requireRoom(ctx: Context, tx: Transaction, ofOwner: SQL): Promise<void> {
-  const isRecent = gt(refunds.createdAt, ctx.clock.nowMs() - DAY_MS);
-  const [recent] = await tx.select({ count: count() }).from(refunds).where(and(ofOwner, isRecent));
-  if ((recent?.count ?? 0) <= REFUNDS_PER_DAY_MAX) return;
+  if ((await refundsOfDay(ctx, tx, ofOwner)) <= REFUNDS_PER_DAY_MAX) return;
   throw new VolleyError("rate_limited", `No more than ${REFUNDS_PER_DAY_MAX} refunds can be asked for in a day.`, {
     nextAction: "Ask for one refund of the whole amount.",
     retryAfterSeconds: 3600,

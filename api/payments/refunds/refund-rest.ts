@@ -9,6 +9,10 @@ import { freedOfBalance } from "../../ledger/holds-of.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
 import { beginRefund, toBillRefund } from "./begin-refund.ts";
+import { REFUNDS_PER_DAY_MAX, refundsOfDay } from "./refunds-of-day.ts";
+
+/** The other half of a day is for what the cluster's holder asks for. */
+const UNASKED_PER_DAY_MAX = REFUNDS_PER_DAY_MAX / 2;
 
 /** What of a cluster says where its rest goes. */
 export interface RestOwner {
@@ -26,7 +30,7 @@ export interface RestOwner {
 export async function refundRest(ctx: Maker, tx: Transaction, cluster: RestOwner): Promise<Bill["refund"]> {
   const amountMicroUsdc = await availableCredit(tx, cluster.id);
   const { refundAddress: toAddress } = cluster;
-  if (toAddress !== null && amountMicroUsdc > 0n && !(await isUnderWay(tx, cluster.id, toAddress))) {
+  if (toAddress !== null && amountMicroUsdc > 0n && !(await mustWait(ctx, tx, cluster.id, toAddress))) {
     const owner = { clusterId: cluster.id };
     // Whoever reserved chose it before there was anything to steal, so it need not wait.
     const order = { owner, toAddress, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
@@ -40,9 +44,11 @@ export async function refundRest(ctx: Maker, tx: Transaction, cluster: RestOwner
 
 /**
  * Each refund costs the treasury a fee, and one transaction can bring dust sixty times: what comes while a refund is
- * under way is credit until that one is final, and then goes all at once.
+ * under way is credit until that one is final, and then goes all at once. What comes again and again all day stays
+ * credit, for its holder to ask for.
  */
-async function isUnderWay(tx: Transaction, clusterId: string, toAddress: string): Promise<boolean> {
+async function mustWait(ctx: Maker, tx: Transaction, clusterId: string, toAddress: string): Promise<boolean> {
+  if ((await refundsOfDay(ctx, tx, eq(refunds.clusterId, clusterId))) >= UNASKED_PER_DAY_MAX) return true;
   const isOpen = inArray(refunds.status, ["pending", "held", "sent"]);
   const found = await tx
     .select({ id: refunds.id })
