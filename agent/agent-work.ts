@@ -53,6 +53,7 @@ export class AgentWork {
   #requests: readonly ExecutionRequest[] | null = null;
   #working: Promise<unknown> = Promise.resolve();
   #reports: Promise<void> = Promise.resolve();
+  #sweep: Promise<void> | null = null;
 
   constructor(options: AgentWorkOptions) {
     const { dataDirectory, clock } = options;
@@ -102,13 +103,14 @@ export class AgentWork {
       await this.#keeper.stopAll(stopAllTimeoutMs);
     }
     await this.#keeper.close();
+    await this.#sweep;
     await this.#sayFarewell();
     this.#reporting.abort();
     await this.#reports;
   }
 
   async #keep(signal: AbortSignal): Promise<void> {
-    const { runtime, clock, log } = this.#options;
+    const { clock, log } = this.#options;
     let sweepAtMs = clock.monotonicMs();
     let troubled = false;
     while (!signal.aborted) {
@@ -119,8 +121,8 @@ export class AgentWork {
         if (this.#requests !== null) {
           this.#executions.apply(this.#requests);
         }
-        if (clock.monotonicMs() >= sweepAtMs) {
-          await runtime.sweep();
+        if (clock.monotonicMs() >= sweepAtMs && this.#sweep === null) {
+          this.#beginSweep();
           sweepAtMs = clock.monotonicMs() + sweepIntervalMs;
         }
         troubled = false;
@@ -136,17 +138,31 @@ export class AgentWork {
     }
   }
 
+  /** Beside the steps, which a slow engine would hold up: leases end whether anything is swept or not. */
+  #beginSweep(): void {
+    const { runtime, log } = this.#options;
+    this.#sweep = runtime
+      .sweep()
+      .catch((error: unknown) => log.warn("What is left over could not be removed.", { problem: String(error) }))
+      .finally(() => {
+        this.#sweep = null;
+      });
+  }
+
   /** Delivers what is left, and tells that no new work is wanted; for a moment only, since nobody may be listening. */
   async #sayFarewell(): Promise<void> {
     const { nodeId, api, clock, log } = this.#options;
-    const leases = [...(this.#keeper.observations() ?? [])];
+    const leases = this.#keeper.observations();
     const deadlineMs = clock.monotonicMs() + farewellMs;
-    const farewell = (async () => {
-      await api.heartbeat(nodeId, { leases, draining: true }, { timeoutMs: farewellMs, maxRetries: 0 });
+    const delivery = (async () => {
+      if (leases !== null) {
+        const farewell = { leases: [...leases], draining: true };
+        await api.heartbeat(nodeId, farewell, { timeoutMs: farewellMs, maxRetries: 0 });
+      }
       while (!this.#queue.isEmpty && clock.monotonicMs() < deadlineMs) {
         await clock.sleep(pollMs);
       }
     })().catch((error: unknown) => log.warn("The API was not told of the stop.", { problem: String(error) }));
-    await within(clock, farewellMs, farewell);
+    await within(clock, farewellMs, delivery);
   }
 }

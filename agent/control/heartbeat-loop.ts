@@ -13,7 +13,7 @@ const longestIntervalMs = 60_000;
 /**
  * Says every few seconds that the machine is alive and what runs on it, at the pace that the control plane asks for.
  * `observe` answers null as long as the machine could not be looked at: then nothing is said, because a lease that a
- * heartbeat leaves out counts as gone.
+ * heartbeat leaves out counts as gone, and one that it names as running is billed.
  */
 export async function runHeartbeatLoop(options: {
   readonly nodeId: string;

@@ -29,6 +29,8 @@ const startAttempts = 3;
 const startRetryMs = 1_000;
 const stopRetryMs = 200;
 const lastWordsMs = 2_000;
+/** As long as an engine may take for one answer. */
+const observedForMs = 120_000;
 
 /**
  * Makes what runs on this machine equal to what should. Each `step` looks at the machine, compares, and begins at most
@@ -41,6 +43,7 @@ export class LeaseKeeper {
   #assigned: ReadonlyMap<string, LeaseAssignment> | null = null;
   /** Null until the machine was looked at. */
   #observed: Map<string, ObservedWorkload> | null = null;
+  #observedAtMs = 0;
   readonly #tasks = new Map<string, LeaseTask>();
   readonly #followers = new Map<string, LogFollower>();
   #stopEverything = false;
@@ -83,6 +86,7 @@ export class LeaseKeeper {
       known === undefined ? observed.delete(leaseId) : observed.set(leaseId, known);
     }
     this.#observed = observed;
+    this.#observedAtMs = this.#options.clock.monotonicMs();
     for (const leaseId of new Set([...this.#options.book.leases.keys(), ...observed.keys()])) {
       const task = this.#tasks.get(leaseId);
       const wanted = this.#isWanted(leaseId);
@@ -94,9 +98,13 @@ export class LeaseKeeper {
     }
   }
 
-  /** What to tell of every lease that is here or on its way; null as long as the machine was not looked at. */
+  /**
+   * What to tell of every lease that is here or on its way; null as long as the machine was not looked at, and when that
+   * was too long ago to be told as what is.
+   */
   observations(): readonly LeaseObservation[] | null {
-    if (this.#observed === null) {
+    const ageMs = this.#options.clock.monotonicMs() - this.#observedAtMs;
+    if (this.#observed === null || ageMs > observedForMs) {
       return null;
     }
     const leaseIds = new Set([...this.#options.book.leases.keys(), ...this.#observed.keys()]);

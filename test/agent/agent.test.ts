@@ -372,6 +372,19 @@ describe("the end of a lease", () => {
     expect(harness.running()).toEqual([]);
   });
 
+  it("is enforced while a sweep waits for the engine", async () => {
+    const harness = await AgentHarness.create();
+    const sweep = Promise.withResolvers<void>();
+    harness.machine.sweepGate = sweep.promise;
+    await harness.start();
+    harness.assign("ls_a", { endsAt: new Date(harness.api.nowMs() + 60_000).toISOString() });
+    await harness.clock.advance(10_000);
+    expect(harness.running()).toEqual(["ls_a"]);
+    await harness.clock.advance(55_000);
+    expect(harness.running()).toEqual([]);
+    sweep.resolve();
+  });
+
   it("is enforced by an agent that started while the control plane was silent", async () => {
     const harness = await AgentHarness.create();
     harness.api.serverOffsetMs = -300_000;
@@ -510,5 +523,37 @@ describe("heartbeats", () => {
     harness.machine.broken = false;
     await harness.clock.advance(5_000);
     expect(harness.api.heartbeats.at(-1)?.leases).toEqual([{ leaseId: "ls_a", state: "ready" }]);
+  });
+
+  it("stop when the engine has not answered for long: what ran may have ended, and would be billed", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    harness.machine.broken = true;
+    await harness.clock.advance(60_000);
+    expect(harness.api.heartbeats.at(-1)?.leases).toEqual([{ leaseId: "ls_a", state: "ready" }]);
+    await harness.clock.advance(90_000);
+    const before = harness.api.heartbeats.length;
+    await harness.clock.advance(60_000);
+    expect(harness.api.heartbeats.length).toBe(before);
+    harness.machine.broken = false;
+    await harness.clock.advance(5_000);
+    expect(harness.api.heartbeats.length).toBeGreaterThan(before);
+    expect(harness.api.heartbeats.at(-1)?.leases).toEqual([{ leaseId: "ls_a", state: "ready" }]);
+  });
+
+  it("leave no lease out in the last one of an agent that could not look at the machine", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    await harness.crash();
+    harness.machine.broken = true;
+    const before = harness.api.heartbeats.length;
+    await harness.start();
+    await harness.clock.advance(3_000);
+    await harness.stop();
+    expect(harness.api.heartbeats.length).toBe(before);
   });
 });

@@ -39,6 +39,8 @@ export class FakeRuntime implements WorkloadRuntime {
   stopGate: Promise<void> = Promise.resolve();
   /** A list that was taken is handed over only when this resolves: it may be out of date by then. */
   listGate: Promise<void> = Promise.resolve();
+  /** Sweeps take until this resolves. */
+  sweepGate: Promise<void> = Promise.resolve();
   /** What probes say, by their exit code. */
   probeExitCode = 0;
   /** What commands do; by default they echo their last argument. */
@@ -129,6 +131,7 @@ export class FakeRuntime implements WorkloadRuntime {
 
   async sweep(): Promise<void> {
     this.#require();
+    await this.sweepGate;
   }
 
   #require(): void {
