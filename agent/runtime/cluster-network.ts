@@ -45,18 +45,29 @@ export async function ensureClusterNetwork(place: NetworkPlace, clusterId: strin
   }
 }
 
-/** Removes the networks of this node on which no container, running or not, is left. */
-export async function removeUnusedNetworks({ engine, nodeId, firewall }: NetworkPlace): Promise<void> {
-  for (const network of await listNetworks(engine, { [labels.node]: nodeId })) {
+/**
+ * Removes the networks of this node on which no container, running or not, is left. One that cannot be removed keeps no
+ * other: an engine has room for few.
+ * @throws what the engine said of the last of those that could not be removed
+ */
+export async function removeUnusedNetworks(place: NetworkPlace): Promise<void> {
+  const failures: unknown[] = [];
+  for (const network of await listNetworks(place.engine, { [labels.node]: place.nodeId })) {
     const clusterId = network.labels[labels.cluster];
-    if (clusterId === undefined) {
-      continue;
+    if (clusterId !== undefined) {
+      await removeUnusedNetwork(place, network.name, clusterId).catch((error: unknown) => failures.push(error));
     }
-    const users = await listContainers(engine, { [labels.cluster]: clusterId });
-    if (users.length === 0) {
-      await removeNetwork(engine, network.name);
-      await firewall?.forget(clusterId);
-    }
+  }
+  if (failures.length > 0) {
+    throw failures.at(-1);
+  }
+}
+
+async function removeUnusedNetwork(place: NetworkPlace, name: string, clusterId: string): Promise<void> {
+  const users = await listContainers(place.engine, { [labels.cluster]: clusterId });
+  if (users.length === 0) {
+    await removeNetwork(place.engine, name);
+    await place.firewall?.forget(clusterId);
   }
 }
 
