@@ -21,30 +21,39 @@ const pollMs = 100;
 
 const imagePattern = /^[a-z0-9][a-z0-9._:/@-]{0,254}$/i;
 
-/** Answers the name under which the engine has the image. */
-export type EnsureImage = (image: string | null) => Promise<string>;
+/**
+ * Answers the name under which the engine has the image (null: the default one).
+ * @param signal ends the fetching of a named image; its reason is thrown
+ * @throws WorkloadError `image_unavailable`
+ */
+export type EnsureImage = (image: string | null, signal?: AbortSignal) => Promise<string>;
 
 /**
  * Makes sure that an image is there, and fetches it if not. When the default image is neither there nor to be fetched,
  * an image with `sh`, `node` and common tools is built from this machine's own files, so that a machine that reaches
- * no registry can run workloads too. One image is fetched at a time.
+ * no registry can run workloads too. One image is not fetched twice at once, and waits for no other: renters name them,
+ * and their registries may be slow.
  */
 export function newEnsureImage(engine: EngineConnection, log: (sentence: string) => void): EnsureImage {
-  const queue = new SerialQueue();
+  const queues = new Map<string | null, SerialQueue>();
   let known: string | null = null;
-  return (image) =>
-    queue.run(async () => {
+  return (image, signal) => {
+    const queue = queues.get(image) ?? new SerialQueue();
+    queues.set(image, queue);
+    return queue.run(async () => {
       if (image !== null) {
-        return ensureNamedImage(engine, image);
+        return ensureNamedImage(engine, image, signal);
       }
       if (known === null || !(await hasImage(engine.docker, known))) {
         known = await ensureDefaultImage(engine, log);
       }
       return known;
     });
+  };
 }
 
-async function ensureNamedImage(engine: EngineConnection, image: string): Promise<string> {
+async function ensureNamedImage(engine: EngineConnection, image: string, signal?: AbortSignal): Promise<string> {
+  signal?.throwIfAborted();
   if (!imagePattern.test(image)) {
     throw new WorkloadError("image_unavailable", `${JSON.stringify(image.slice(0, 80))} is not the name of an image.`);
   }
@@ -52,7 +61,7 @@ async function ensureNamedImage(engine: EngineConnection, image: string): Promis
   if (await hasImage(engine.docker, name)) {
     return name;
   }
-  const problem = await pull(engine, name);
+  const problem = await pull(engine, name, signal);
   if (problem !== null) {
     throw new WorkloadError("image_unavailable", `The image ${name} cannot be fetched: ${problem}`);
   }
@@ -112,9 +121,10 @@ async function importImage(streams: Docker, name: string, tar: Readable): Promis
 }
 
 /** Fetches an image; answers why it could not be, or null. Engines report failures as a line of a successful answer. */
-async function pull(engine: EngineConnection, name: string): Promise<string | null> {
+async function pull(engine: EngineConnection, name: string, wanted?: AbortSignal): Promise<string | null> {
   const silence = new AbortController();
-  const signal = AbortSignal.any([silence.signal, AbortSignal.timeout(pullTimeoutMs)]);
+  const limits = [silence.signal, AbortSignal.timeout(pullTimeoutMs)];
+  const signal = AbortSignal.any(wanted === undefined ? limits : [...limits, wanted]);
   const silenceTimer = setTimeout(() => silence.abort(), pullSilenceMs);
   let lastLine = "";
   try {
@@ -124,6 +134,7 @@ async function pull(engine: EngineConnection, name: string): Promise<string | nu
       lastLine = `${lastLine}${piece}`.slice(-4_000);
     }
   } catch (error) {
+    wanted?.throwIfAborted();
     return signal.aborted ? "the registry did not answer in time" : engineMessage(error);
   } finally {
     clearTimeout(silenceTimer);

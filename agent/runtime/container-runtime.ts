@@ -1,4 +1,5 @@
 import type Docker from "dockerode";
+import type { EnsureImage } from "./base-image.ts";
 import type { ClusterFirewall } from "./cluster-firewall.ts";
 import { ensureClusterNetwork, type NetworkPlace, removeUnusedNetworks } from "./cluster-network.ts";
 import { execInContainer, killExec } from "./container-exec.ts";
@@ -25,11 +26,7 @@ export interface ContainerRuntimeOptions {
   readonly nodeId: string;
   /** Null where the engine alone keeps clusters apart. */
   readonly firewall: ClusterFirewall | null;
-  /**
-   * Makes sure that the engine has the image (null: the default one) and answers its name.
-   * @throws WorkloadError `image_unavailable`
-   */
-  readonly ensureImage: (image: string | null) => Promise<string>;
+  readonly ensureImage: EnsureImage;
 }
 
 const goneTimeoutMs = 30_000;
@@ -62,7 +59,7 @@ export class ContainerRuntime implements WorkloadRuntime {
       return;
     }
     if (before === null) {
-      const image = await this.#options.ensureImage(spec.image);
+      const image = await this.#options.ensureImage(spec.image, signal);
       signal?.throwIfAborted();
       await this.#networkQueue.run(() => this.#create(spec, image));
     }
