@@ -66,33 +66,39 @@ export class Candidates {
     return room.ranks[at] as number;
   }
 
-  /** Looks on until there are `wanted`; false when there are fewer. */
+  /** Looks on until there are `wanted`, or about twice as many as there were; false when there are fewer than wanted. */
   #look(wanted: number): boolean {
     const list = this.#list;
     if (list === undefined) return false;
     const { columns } = this.index;
+    const { price } = columns;
     const filter = this.#filter;
-    while (this.length < wanted) {
-      if (this.#next === list.length) return false;
-      const row = list.rows[this.#next++] as number;
-      if (this.order === "price" && (columns.price[row] as number) > filter.priceMax) {
-        this.#next = list.length;
-        return false;
+    const priceMax = this.order === "price" ? filter.priceMax : Infinity;
+    const goal = Math.max(wanted, this.length * 2);
+    while (goal > room.rows.length) {
+      room.rows = grown(Uint32Array, room.rows, room.rows.length * 2);
+      room.ranks = grown(Uint32Array, room.ranks, room.ranks.length * 2);
+    }
+    const { rows: found, ranks: foundRanks } = room;
+    const { rows, length: end } = list;
+    let next = this.#next;
+    let length = this.length;
+    while (length < goal && next < end) {
+      const row = rows[next++] as number;
+      if ((price[row] as number) > priceMax) {
+        next = end;
+        break;
       }
       const ranks = ranksOn(columns, filter, row);
-      if (ranks > 0) this.#add(row, ranks);
+      if (ranks > 0) {
+        found[length] = row;
+        foundRanks[length] = ranks;
+        length++;
+      }
     }
-    return true;
-  }
-
-  #add(row: number, ranks: number): void {
-    if (this.length === room.rows.length) {
-      room.rows = grown(Uint32Array, room.rows, this.length * 2);
-      room.ranks = grown(Uint32Array, room.ranks, this.length * 2);
-    }
-    room.rows[this.length] = row;
-    room.ranks[this.length] = ranks;
-    this.length++;
+    this.#next = next;
+    this.length = length;
+    return length >= wanted;
   }
 }
 

@@ -57,24 +57,10 @@ function ballAround(
   widthMax: number,
   isFirst: boolean,
 ): Ball | null {
-  const nearest = nearestSites(sites, anchor, ranksWanted, { widthMax, isFirst });
-  let ranks = 0;
-  let count = 0;
-  while (ranks < ranksWanted) {
-    const site = nearest[count++];
-    if (site === undefined) return null;
-    ranks += sites.ranks[site] as number;
-  }
-  const taken = nearest.slice(0, count);
-  // The outer sites first: where a ball is too wide, they tell soonest.
-  let width = 0;
-  for (let outer = count - 1; outer > 0; outer--) {
-    for (let inner = outer - 1; inner >= 0; inner--) {
-      width = Math.max(width, sites.chordSquared(taken[outer] as number, taken[inner] as number));
-    }
-    if (width > widthMax) return null;
-  }
-  return { sites: new Set(taken), width };
+  const taken = nearestSites(sites, anchor, ranksWanted, { widthMax, isFirst });
+  if (taken.length === 0) return null;
+  const width = sites.width(taken, widthMax);
+  return width === null ? null : { sites: new Set(taken), width };
 }
 
 /** Square of the chord of about 40 km, where the search for neighbours begins. */
@@ -86,24 +72,13 @@ interface Reach {
   readonly isFirst: boolean;
 }
 
-/** The sites around an anchor with room for all ranks, the nearest first; none when there is too little room. */
-function nearestSites(sites: Sites, anchor: number, ranksWanted: number, { widthMax, isFirst }: Reach): number[] {
-  // Sorting all sites would cost more than looking a few times farther away.
+/** The nearest sites to an anchor that together have room for all ranks; none when there is too little room. */
+function nearestSites(sites: Sites, anchor: number, ranksWanted: number, { widthMax, isFirst }: Reach): Uint32Array {
+  // Choosing among all sites would cost more than looking a few times farther away.
   for (let reach = isFirst ? NEIGHBOURHOOD : widthMax; ; reach *= 9) {
     const limit = Math.min(reach, widthMax);
-    const near: { readonly site: number; readonly away: number }[] = [];
-    let room = 0;
-    for (let site = 0; site < sites.length; site++) {
-      const away = sites.chordSquared(anchor, site);
-      if (away > limit) continue;
-      near.push({ site, away });
-      room += sites.ranks[site] as number;
-    }
-    if (room < ranksWanted) {
-      // No two points of the sphere are farther apart than its diameter.
-      if (reach < widthMax && reach <= 4) continue;
-      return [];
-    }
-    return near.sort((a, b) => a.away - b.away || a.site - b.site).map(({ site }) => site);
+    const near = sites.nearest(anchor, limit, ranksWanted);
+    // No two points of the sphere are farther apart than its diameter.
+    if (near.length > 0 || reach >= widthMax || reach > 4) return near;
   }
 }

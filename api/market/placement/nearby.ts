@@ -30,14 +30,14 @@ function bestReach(candidates: Candidates, sites: Sites, ranksWanted: number, li
   let best: Gang | null = null;
   let bestScore: Score | null = null;
   for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
-    const first = sites.first[anchor] as number;
+    const first = sites.first(anchor);
     if (bestScore !== null) {
       // Every rank of this gang and of all later ones is at least as dear as this machine.
       const least = ranksWanted * primaryOf(index.columns, order, candidates.row(first));
       if (order === "price" ? least >= bestScore.primary : least > bestScore.primary) break;
     }
     // Once all candidates are known, counting is less work than trying.
-    if (candidates.isComplete && sites.ranksWithin(anchor, limit) < ranksWanted) continue;
+    if (candidates.isComplete && !sites.haveRoomWithin(anchor, limit, ranksWanted)) continue;
     const gang = fill(candidates, ranksWanted, first, nearAll(sites, anchor, limit), bestScore);
     if (gang === null) continue;
     const score = scoreOf(index.columns, order, gang);
@@ -76,7 +76,7 @@ function bestCore(candidates: Candidates, sites: Sites, ranksWanted: number, hal
   let best: Gang | null = null;
   let bestScore: Score | null = null;
   for (let anchor = 0; anchor < ANCHORS_MAX && sites.has(anchor); anchor++) {
-    if (sites.ranksWithin(anchor, half) < ranksWanted) continue;
+    if (!sites.haveRoomWithin(anchor, half, ranksWanted)) continue;
     const gang = fill(candidates, ranksWanted, 0, (at) => sites.isNear(sites.of(at), anchor, half), bestScore);
     if (gang === null) continue;
     const score = scoreOf(index.columns, order, gang);

@@ -4,32 +4,49 @@ import type { NetworkIndex } from "../index/network-index.ts";
 import { chordSquared, type Point, RTT_FABRIC_MS, RTT_HOST_MS, rttMsOfChord } from "../round-trip.ts";
 import type { Gang } from "./candidates.ts";
 
+/** Machines of one site and fabric. */
+interface Kind {
+  readonly point: Point;
+  readonly fabric: number;
+  machines: number;
+}
+
+/** Joins two codes to one key: there are far fewer than 2^21 sites. */
+const FABRICS_MAX = 2 ** 32;
+
 /** Estimated, in milliseconds, between the two ranks that are farthest apart; 0 on a single machine. */
 export function rttMsMax(index: NetworkIndex, gang: Gang): number {
-  const { site, fabric } = index.columns;
   if (gang.rows.length === 1) return RTT_HOST_MS;
-  // One machine stands for all of its site and fabric: the pairs of the others are no farther apart.
-  const kinds = new Map<string, { readonly row: number; machines: number }>();
-  for (const row of gang.rows) {
-    const key = `${site[row]}:${fabric[row]}`;
-    const kind = kinds.get(key);
-    if (kind === undefined) kinds.set(key, { row, machines: 1 });
-    else kind.machines++;
-  }
-  const representatives = [...kinds.values()];
-  let worst = 0;
-  for (const [at, a] of representatives.entries()) {
-    if (a.machines > 1) worst = Math.max(worst, fabric[a.row] === NONE ? rttMsOfChord(0) : RTT_FABRIC_MS);
+  let isJoined = false;
+  /** Of the pairs that share no fabric; a round trip grows with the chord, so one stands for all. */
+  let chordSquaredMax = -1;
+  const kinds = kindsOf(index, gang);
+  for (const [at, a] of kinds.entries()) {
+    if (a.machines > 1) {
+      if (a.fabric === NONE) chordSquaredMax = Math.max(chordSquaredMax, 0);
+      else isJoined = true;
+    }
     for (let other = 0; other < at; other++) {
-      const b = representatives[other] as typeof a;
-      const joined = fabric[a.row] !== NONE && fabric[a.row] === fabric[b.row];
-      const chord = () =>
-        chordSquared(
-          index.sitePoints[site[a.row] as number] as Point,
-          index.sitePoints[site[b.row] as number] as Point,
-        );
-      worst = Math.max(worst, joined ? RTT_FABRIC_MS : rttMsOfChord(chord()));
+      const b = kinds[other] as Kind;
+      if (a.fabric !== NONE && a.fabric === b.fabric) isJoined = true;
+      else chordSquaredMax = Math.max(chordSquaredMax, chordSquared(a.point, b.point));
     }
   }
-  return worst;
+  const farthest = chordSquaredMax < 0 ? 0 : rttMsOfChord(chordSquaredMax);
+  return isJoined ? Math.max(farthest, RTT_FABRIC_MS) : farthest;
+}
+
+function kindsOf(index: NetworkIndex, gang: Gang): Kind[] {
+  const { site, fabric } = index.columns;
+  const kinds = new Map<number, Kind>();
+  for (const row of gang.rows) {
+    const siteCode = site[row] as number;
+    const fabricCode = fabric[row] as number;
+    const key = siteCode * FABRICS_MAX + fabricCode;
+    const kind = kinds.get(key);
+    if (kind === undefined) {
+      kinds.set(key, { point: index.sitePoints[siteCode] as Point, fabric: fabricCode, machines: 1 });
+    } else kind.machines++;
+  }
+  return [...kinds.values()];
 }

@@ -1,19 +1,10 @@
 /** Gangs that must share something: one machine, one fabric, or one site. */
-import { NONE } from "../index/columns.ts";
+import { grown, NONE } from "../index/columns.ts";
 import { type Candidates, fill, type Gang, isBetter, primaryOf, type Score, secondaryOf } from "./candidates.ts";
 import { Numbering } from "./numbering.ts";
 
 /** What the machines of one gang have in common. A gang that fits on one machine has everything in common. */
 export type Together = "machine" | "fabric" | "site";
-
-/** What the first machines of one group add up to. */
-interface Tally {
-  ranks: number;
-  primary: number;
-  secondary: number;
-  /** Where the group's first machine stands among the candidates. */
-  readonly first: number;
-}
 
 interface Best {
   readonly score: Score;
@@ -22,8 +13,17 @@ interface Best {
   readonly group: number | null;
 }
 
-/** A search is over before the next one begins, so all share it. */
+/** A search is over before the next one begins, so all share these. */
 const groups = new Numbering();
+
+/** What the first machines of each group add up to, by the group's number. */
+const tallies = {
+  ranks: new Uint32Array(1024),
+  primary: new Float64Array(1024),
+  secondary: new Float64Array(1024),
+  /** Where the group's first machine stands among the candidates. */
+  first: new Uint32Array(1024),
+};
 
 /** Candidates between two looks at whether the rest can still matter; doubles each time. */
 const FIRST_LOOK = 16;
@@ -76,7 +76,6 @@ interface Grouping {
 function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Grouping): Best | null {
   const { index, order } = candidates;
   const { columns } = index;
-  const tallies: Tally[] = [];
   groups.restart();
   let best: Best | null = null;
   let nextLook = FIRST_LOOK;
@@ -86,7 +85,7 @@ function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Groupi
     const room = candidates.ranks(at);
     const primary = primaryOf(columns, order, row);
     if (best !== null && at >= nextLook) {
-      if (isSettled(best, tallies, ranksWanted, primary)) break;
+      if (isSettled(best, ranksWanted, primary)) break;
       nextLook = at * 2;
     }
     const secondary = secondaryOf(columns, order, row);
@@ -96,17 +95,42 @@ function bestGroup(candidates: Candidates, ranksWanted: number, grouping: Groupi
     }
     const group = grouping.groupOf[row] as number;
     if (grouping.mayBeAlone && group === NONE) continue;
-    const number = groups.of(group);
-    if (number === tallies.length) tallies.push({ ranks: 0, primary: 0, secondary: 0, first: at });
-    const tally = tallies[number] as Tally;
-    const count = Math.min(room, ranksWanted - tally.ranks);
+    const number = numberOf(group, at);
+    const ranks = tallies.ranks[number] as number;
+    const count = Math.min(room, ranksWanted - ranks);
     if (count === 0) continue;
-    tally.ranks += count;
-    tally.primary += primary * count;
-    tally.secondary += secondary * count;
-    if (tally.ranks === ranksWanted) best = better(best, { score: { ...tally }, first: tally.first, group });
+    tallies.ranks[number] = ranks + count;
+    tallies.primary[number] = (tallies.primary[number] as number) + primary * count;
+    tallies.secondary[number] = (tallies.secondary[number] as number) + secondary * count;
+    if (ranks + count === ranksWanted) best = better(best, { score: scoreOf(number), first: firstOf(number), group });
   }
   return best;
+}
+
+/** The group's number; a new one has an empty tally. */
+function numberOf(group: number, at: number): number {
+  const known = groups.length;
+  const number = groups.of(group);
+  if (number < known) return number;
+  if (number === tallies.first.length) {
+    tallies.ranks = grown(Uint32Array, tallies.ranks, number * 2);
+    tallies.primary = grown(Float64Array, tallies.primary, number * 2);
+    tallies.secondary = grown(Float64Array, tallies.secondary, number * 2);
+    tallies.first = grown(Uint32Array, tallies.first, number * 2);
+  }
+  tallies.ranks[number] = 0;
+  tallies.primary[number] = 0;
+  tallies.secondary[number] = 0;
+  tallies.first[number] = at;
+  return number;
+}
+
+function scoreOf(number: number): Score {
+  return { primary: tallies.primary[number] as number, secondary: tallies.secondary[number] as number };
+}
+
+function firstOf(number: number): number {
+  return tallies.first[number] as number;
 }
 
 function better(best: Best | null, other: Best): Best {
@@ -118,10 +142,11 @@ function better(best: Best | null, other: Best): Best {
  * Whether no group can come to a lower sum any more, given that every machine to come adds at least `primary`. Groups
  * that have not been seen can't: each of their machines comes after all of the best gang's.
  */
-function isSettled(best: Best, tallies: readonly Tally[], ranksWanted: number, primary: number): boolean {
-  for (const tally of tallies) {
-    if (tally.ranks === ranksWanted) continue;
-    if (tally.primary + primary * (ranksWanted - tally.ranks) <= best.score.primary) return false;
+function isSettled(best: Best, ranksWanted: number, primary: number): boolean {
+  for (let number = 0; number < groups.length; number++) {
+    const ranks = tallies.ranks[number] as number;
+    if (ranks === ranksWanted) continue;
+    if ((tallies.primary[number] as number) + primary * (ranksWanted - ranks) <= best.score.primary) return false;
   }
   return true;
 }
