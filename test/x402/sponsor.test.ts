@@ -4,9 +4,12 @@ import { createHash } from "node:crypto";
 import { address, getBase58Decoder, getBase64Encoder, getTransactionDecoder, type KeyPairSigner } from "@solana/kit";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { endCluster } from "../../api/clusters/end-cluster.ts";
 import { expireUnpaid } from "../../api/clusters/expire-unpaid.ts";
+import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import { clusters, payments, sponsoredTransactions, treasurySignings } from "../../api/db/tables.ts";
 import { listUnallocated } from "../../api/payments/unallocated/list-unallocated.ts";
+import { awaitSettlement } from "../../api/payments/x402/await-settlement.ts";
 import { ChainError } from "../../api/ports/chain.ts";
 import { processSponsored } from "../../api/treasury/sponsor/process-sponsored.ts";
 import { rpcOf } from "../chain/wallet.ts";
@@ -253,6 +256,32 @@ describe("what won't come any more ends the reservation at once", () => {
     expect(await step(one)).toBe("done");
     expect(await rowOf(one)).toMatchObject({ status: "refused", signature: null });
   });
+});
+
+async function end({ reservation }: Claim): Promise<void> {
+  await world.db.transaction(async (tx) => {
+    const cluster = await lockCluster(tx, reservation.clusterId);
+    if (cluster === null) throw new Error("no such cluster");
+    const meteredUntilMs = world.clock.nowMs();
+    await endCluster(world.ctx, tx, cluster, { status: "expired", reason: "unpaid", meteredUntilMs });
+  });
+}
+
+test("of a reservation that has ended nobody is told that no money was taken while it may land, or when it has", async () => {
+  const one = await claim();
+  await step(one);
+  await end(one);
+  await awaitSettlement(world.ctx, one.reservation.clusterId);
+  await settle(one);
+  expect(await rowOf(one)).toMatchObject({ status: "settled" });
+  expect(await world.payment(one.reservation)).toMatchObject({ status: "expired", receivedMicroUsdc: PRICE });
+  await awaitSettlement(world.ctx, one.reservation.clusterId);
+  expect(await world.faults()).toEqual([]);
+
+  const unsigned = await claim();
+  await end(unsigned);
+  const { clusterId } = unsigned.reservation;
+  await expect(awaitSettlement(world.ctx, clusterId)).rejects.toMatchObject({ code: "payment_failed" });
 });
 
 test("where no sponsor's key is, somebody else's worker does it", async () => {

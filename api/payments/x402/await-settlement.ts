@@ -12,7 +12,8 @@ const POLL_MS = 250;
 
 /**
  * Waits until a claimed payment has settled, so that its client has one answer. If that takes too long the caller
- * answers with what is there; the payment goes on without anybody waiting.
+ * answers with what is there; the payment goes on without anybody waiting. So it does when the reservation has ended
+ * while the money was on its way.
  * @throws {VolleyError} `payment_failed` when no money will come
  */
 export async function awaitSettlement(ctx: Context, clusterId: string): Promise<void> {
@@ -27,10 +28,12 @@ export async function awaitSettlement(ctx: Context, clusterId: string): Promise<
         .where(eq(payments.clusterId, clusterId));
       if (found === undefined || found.payment === "settled") return;
       const { status, reason, signature } = found.transaction;
-      if (status === "refused" || status === "failed" || found.payment === "expired") {
+      const isOver = found.payment === "expired";
+      if (status === "refused" || status === "failed" || (isOver && status === "requested")) {
         throw failed(ctx, reason ?? "The reservation has ended.", signature);
       }
-      if (ctx.clock.nowMs() >= endMs) return;
+      // What was signed may land yet, or has: then it is credit of the cluster, which its client needs the secret of.
+      if (isOver || ctx.clock.nowMs() >= endMs) return;
       await watch.changed;
     } finally {
       watch.stop();
