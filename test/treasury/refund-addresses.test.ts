@@ -5,6 +5,8 @@ import { parseId } from "@volley/schema/ids";
 import { eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { strongRandom } from "../../api/adapters/strong-random.ts";
+import { endCluster } from "../../api/clusters/end-cluster.ts";
+import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import { type Context, newId } from "../../api/context.ts";
 import { customers, refundAttempts, refunds, sessions } from "../../api/db/tables.ts";
 import { createChallenge } from "../../api/identity/create-challenge.ts";
@@ -255,6 +257,27 @@ describe("of a cluster's credit", () => {
     await world.finishRefund(again.id);
     expect(await usdcOf(home.address)).toBe(3_000_000n);
     await world.catchUp();
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("of an ended cluster, cancelled, isn't sent to that address again when a stranger pays dust in", async () => {
+    const [lost, stranger] = [await newWallet(), await world.wallet()];
+    const reservation = await withCredit({ refundAddress: lost.address });
+    await world.db.transaction(async (tx) => {
+      const cluster = await lockCluster(tx, reservation.clusterId);
+      if (cluster === null) throw new Error("no such cluster");
+      const meteredUntilMs = world.clock.nowMs();
+      await endCluster(world.ctx, tx, cluster, { status: "stopping", reason: "released", meteredUntilMs });
+    });
+    const [refund] = await world.refunds(reservation);
+    const id = parseId("refund", refund?.id ?? "");
+    await cancelRefund(world.holder(reservation), { id });
+    await world.pay(stranger, 1n, [reservation.reference]);
+    await world.catchUp();
+    expect((await world.refunds(reservation)).map(({ status }) => status)).toEqual(["cancelled"]);
+    const { bill, refundAddress } = await world.cluster(reservation);
+    expect(refundAddress).toBeNull();
+    expect(bill).toMatchObject({ refund: { to: "credit", amount: { amount: expect.stringMatching(/00001$/) } } });
     expect(await world.faults()).toEqual([]);
   });
 

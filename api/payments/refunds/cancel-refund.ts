@@ -2,7 +2,7 @@ import { type InputOf, type Operations, type OutputOf, VolleyError } from "@voll
 import { eq } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
-import { refunds } from "../../db/tables.ts";
+import { clusters, refunds } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
 import { findRefund } from "./get-refund.ts";
 import { isUnsigned } from "./is-unsigned.ts";
@@ -19,12 +19,16 @@ type Cancel = Operations["refunds.cancel"];
 export async function cancelRefund(ctx: Context, input: InputOf<Cancel>): Promise<OutputOf<Cancel>> {
   const { id, clusterId } = await findRefund(ctx, input.id);
   const answer = await runIdempotent(ctx, { operation: "refunds.cancel", input }, async (tx) => {
-    if (clusterId !== null) await lockCluster(tx, clusterId);
+    const cluster = clusterId === null ? null : await lockCluster(tx, clusterId);
     const [refund] = await tx.select().from(refunds).where(eq(refunds.id, id)).for("no key update");
     if (refund === undefined) throw new Error(`refund ${id} has gone`);
     if (refund.status === "cancelled") return toRefundResource(refund);
     if (!(await isUnsigned(tx, refund))) throw tooLate(refund.status);
     await returnToCredit(ctx, tx, refund);
+    // What an ended cluster sends there by itself would go there again with the next dust that a stranger pays in.
+    if (cluster !== null && cluster.bill !== null && cluster.refundAddress === refund.toAddress) {
+      await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
+    }
     return toRefundResource({ ...refund, status: "cancelled", reason: null });
   });
   if (clusterId !== null) ctx.hints.notify(`cluster:${clusterId}`);
