@@ -308,13 +308,21 @@ export class LeaseKeeper {
     }
     const { log } = this.#options;
     const abort = new AbortController();
-    const done = followLog({ ...this.#options, leaseId, signal: abort.signal }).catch((error: unknown) => {
-      if (!abort.signal.aborted) {
-        log.warn("A log could not be read to its end.", { lease: leaseId, problem: String(error) });
-        // Read on from where delivery stopped when the workload is seen the next time.
-        this.#followers.delete(leaseId);
-      }
-    });
+    const done = followLog({ ...this.#options, leaseId, signal: abort.signal }).then(
+      () => {
+        // Closed by an engine that was restarted, not by the workload's end.
+        if (this.#observed?.get(leaseId)?.state === "running") {
+          this.#followers.delete(leaseId);
+        }
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted) {
+          log.warn("A log could not be read to its end.", { lease: leaseId, problem: String(error) });
+          // Read on from where delivery stopped when the workload is seen the next time.
+          this.#followers.delete(leaseId);
+        }
+      },
+    );
     this.#followers.set(leaseId, { abort, done });
   }
 

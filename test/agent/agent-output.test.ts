@@ -212,6 +212,20 @@ describe("a log", () => {
     expect(harness.api.text("ls_a")).toBe("first\nlast\n");
   });
 
+  it("goes on when the engine has closed it while the workload runs", async () => {
+    const harness = await withLease();
+    const log = harness.machine.workloads.get("ls_a")?.log;
+    log?.push("before\n");
+    await harness.clock.advance(1_000);
+    harness.machine.cutsLogs = true;
+    await harness.clock.advance(3_000);
+    harness.machine.cutsLogs = false;
+    log?.push("after\n");
+    await harness.clock.advance(3_000);
+    expect(harness.api.text("ls_a")).toBe("before\nafter\n");
+    expect(harness.api.violations).toEqual([]);
+  });
+
   it.each([0, 1, 2, 3, 4, 6, 9, 14, 20, 30])(
     "goes on without loss or repetition after a crash at turn %i",
     async (turns) => {

@@ -41,6 +41,8 @@ export class FakeRuntime implements WorkloadRuntime {
   listGate: Promise<void> = Promise.resolve();
   /** Sweeps take until this resolves. */
   sweepGate: Promise<void> = Promise.resolve();
+  /** Logs end although their workloads go on, as when the engine is restarted. */
+  cutsLogs = false;
   /** What probes say, by their exit code. */
   probeExitCode = 0;
   /** What commands do; by default they echo their last argument. */
@@ -98,7 +100,7 @@ export class FakeRuntime implements WorkloadRuntime {
     let next = Number(cursor ?? "0");
     for (;;) {
       const workload = this.workloads.get(leaseId);
-      if (workload === undefined || signal.aborted) {
+      if (workload === undefined || signal.aborted || this.cutsLogs) {
         return;
       }
       const line = workload.log[next];
