@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
-import { engineMessage, engineStatus } from "./engine-connection.ts";
+import { engineMessage, engineStatus, whenEngineAnswers } from "./engine-connection.ts";
 import { readOutputFrames } from "./multiplexed-output.ts";
 import { untilClosed } from "./until-closed.ts";
 import { type ExecEvent, type ExecRequest, WorkloadError } from "./workload-runtime.ts";
@@ -72,13 +72,7 @@ export async function* execInContainer(
 /** Ends every process of an exec, also one that an earlier agent process started; harmless when there is none. */
 export async function killExec(docker: Docker, name: string, execId: string): Promise<void> {
   try {
-    const exec = await docker
-      .getContainer(name)
-      .exec({ Cmd: ["sh", "-c", killScript, "sh", execId], AttachStdout: true, AttachStderr: true });
-    const socket = await exec.start({ hijack: true, stdin: false });
-    socket.resume();
-    await new Promise<void>((resolve) => socket.once("close", resolve).once("end", resolve));
-    socket.destroy();
+    await whenEngineAnswers(() => runKillScript(docker, name, execId));
   } catch (error) {
     // The container may have ended meanwhile, and its processes with it.
     const state = await inspectRunning(docker, name);
@@ -88,6 +82,17 @@ export async function killExec(docker: Docker, name: string, execId: string): Pr
       });
     }
   }
+}
+
+async function runKillScript(docker: Docker, name: string, execId: string): Promise<void> {
+  const exec = await docker
+    .getContainer(name)
+    .exec({ Cmd: ["sh", "-c", killScript, "sh", execId], AttachStdout: true, AttachStderr: true });
+  const socket = await exec.start({ hijack: true, stdin: false });
+  socket.on("error", () => undefined);
+  socket.resume();
+  await new Promise<void>((resolve) => socket.once("close", resolve).once("end", resolve));
+  socket.destroy();
 }
 
 function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
@@ -103,28 +108,24 @@ function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
 
 async function exitCodeOf(docker: Docker, execId: string, name: string): Promise<number> {
   const deadlineMs = performance.now() + settleTimeoutMs;
-  while (performance.now() < deadlineMs) {
-    const state = await docker
-      .getExec(execId)
-      .inspect()
-      .catch((error: unknown) => {
-        if (engineStatus(error) === 404) {
-          return null;
-        }
-        throw error;
-      });
-    if (state === null) {
-      break;
-    }
-    if (!state.Running && state.ExitCode !== null) {
+  for (;;) {
+    const state = await whenEngineAnswers(() => docker.getExec(execId).inspect()).catch((error: unknown) => {
+      if (engineStatus(error) === 404) {
+        return null;
+      }
+      throw error;
+    });
+    if (state !== null && !state.Running && state.ExitCode !== null) {
       return state.ExitCode;
     }
-    if (!(await inspectRunning(docker, name))) {
-      break;
+    if (state === null || !(await inspectRunning(docker, name))) {
+      throw new WorkloadError("exec_failed", "The workload ended before the command did.");
+    }
+    if (performance.now() > deadlineMs) {
+      throw new WorkloadError("exec_failed", "The engine has lost the command's output, so the command was ended.");
     }
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
-  throw new WorkloadError("exec_failed", "The workload ended before the command did.");
 }
 
 function* describeRefusedCommand(error: unknown): Generator<ExecEvent> {
@@ -146,7 +147,7 @@ async function requireRunning(docker: Docker, name: string): Promise<void> {
 
 async function inspectRunning(docker: Docker, name: string): Promise<boolean> {
   try {
-    return (await docker.getContainer(name).inspect()).State.Running;
+    return (await whenEngineAnswers(() => docker.getContainer(name).inspect())).State.Running;
   } catch (error) {
     if (engineStatus(error) === 404) {
       return false;

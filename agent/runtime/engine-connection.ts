@@ -89,6 +89,26 @@ export function engineStatus(error: unknown): number | null {
   return typeof status === "number" ? status : null;
 }
 
+const awayCodes = new Set(["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE"]);
+const restartTimeoutMs = 15_000;
+const pollMs = 50;
+
+/** Asks again while nobody listens, as when an engine is being restarted. What is asked must bear repetition. */
+export async function whenEngineAnswers<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  const deadlineMs = performance.now() + restartTimeoutMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
+      if (!awayCodes.has(code) || performance.now() > deadlineMs) {
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+}
+
 /** The engine's own words, without the client's prefix. */
 export function engineMessage(error: unknown): string {
   const json = typeof error === "object" && error !== null ? Reflect.get(error, "json") : undefined;
