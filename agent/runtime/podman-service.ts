@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { RunCommand } from "../inventory/run-command.ts";
@@ -9,6 +9,7 @@ import { connectEngine, type EngineConnection, type Environment } from "./engine
 import { listContainers } from "./engine-contents.ts";
 import { findMarkedProcesses, sendSignal } from "./marked-processes.ts";
 import { podmanSettings, readPodmanSurroundings } from "./podman-settings.ts";
+import { identifyProcess, isAlive, type ProcessIdentity } from "./process-identity.ts";
 
 /** Podman's API, served by a process of ours because no system service offers it. */
 export interface PodmanService {
@@ -46,7 +47,11 @@ export async function startPodmanService(options: {
   const address = `unix://${await socketPath(options.directory)}`;
   const environment = await serviceEnvironment(options.directory, options.environment);
   const service = new ServiceProcess(address, environment, options.directory);
-  const engine = (await connectEngine(address)) ?? (await service.start());
+  const found = await connectEngine(address);
+  if (found !== null) {
+    service.follow(await findServices(address));
+  }
+  const engine = found ?? (await service.start());
   if (engine === null) {
     return null;
   }
@@ -58,6 +63,19 @@ export async function startPodmanService(options: {
     await endHelpers(environment.CONTAINERS_CONF ?? "", containerIds);
   };
   return { engine, stop };
+}
+
+/** The API processes that listen there: an agent that was killed has left them. */
+async function findServices(address: string): Promise<readonly ProcessIdentity[]> {
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
+  const services = await Promise.all(
+    pids.map(async (pid) => {
+      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      const isService = line.includes("system\0service\0") && line.split("\0").includes(address);
+      return isService ? identifyProcess(pid) : null;
+    }),
+  );
+  return services.filter((service) => service !== null);
 }
 
 /**
@@ -134,6 +152,18 @@ class ServiceProcess {
     return null;
   }
 
+  /** Serves as soon as none of these does any more. */
+  follow(left: readonly ProcessIdentity[]): void {
+    this.#later(async () => {
+      const alive = await Promise.all(left.map(isAlive));
+      if (alive.includes(true)) {
+        this.follow(left);
+      } else if (!this.#stopped) {
+        this.#spawn();
+      }
+    });
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#restartTimer ?? undefined);
@@ -159,12 +189,16 @@ class ServiceProcess {
     });
     child.once("error", () => undefined);
     child.once("exit", () => {
-      if (!this.#stopped) {
-        this.#restartTimer = setTimeout(() => this.#spawn(), restartDelayMs);
-        this.#restartTimer.unref();
-      }
+      this.#later(() => this.#spawn());
     });
     child.unref();
     this.#child = child;
+  }
+
+  #later(work: () => void): void {
+    if (!this.#stopped) {
+      this.#restartTimer = setTimeout(work, restartDelayMs);
+      this.#restartTimer.unref();
+    }
   }
 }

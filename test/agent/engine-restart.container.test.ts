@@ -7,7 +7,7 @@ import { newEnsureImage } from "../../agent/runtime/base-image.ts";
 import { ContainerRuntime } from "../../agent/runtime/container-runtime.ts";
 import { findMarkedProcesses } from "../../agent/runtime/marked-processes.ts";
 import { startPodmanService } from "../../agent/runtime/podman-service.ts";
-import { execRequest, shell, uniqueId, workload } from "./workloads.ts";
+import { eventually, execRequest, shell, uniqueId, workload } from "./workloads.ts";
 
 const hasPodman = (await runCommand("podman", ["--version"], { timeoutMs: 20_000 }))?.exitCode === 0;
 if (!hasPodman) {
@@ -54,4 +54,17 @@ it.skipIf(!hasPodman)("a command whose engine was killed is ended before it is c
   };
   await expect(run()).rejects.toMatchObject({ code: "exec_failed" });
   expect((await shell(runtime, spec.leaseId, "cat /proc/[0-9]*/cmdline")).stdout).not.toContain("sleep\x004321");
+});
+
+it.skipIf(!hasPodman)("an API process that another agent has left is replaced when it ends", async () => {
+  const { start, pids } = await ownService();
+  const left = await start();
+  const [leftPid = 0] = await pids();
+  const { engine } = await start();
+  expect(await pids()).toEqual([leftPid]);
+  // Its own agent would start another one.
+  await left.stop();
+  await eventually("another process serves", async () => (await pids()).length === 1);
+  await eventually("it answers", () => engine.docker.version().then(Boolean, () => false));
+  expect(await pids()).not.toContain(leftPid);
 });
