@@ -22,6 +22,13 @@ export interface Gang {
 /** A search is over before the next one begins, so all share this room and none has to make its own. */
 const room = { rows: new Uint32Array(1024), ranks: new Uint32Array(1024) };
 
+/** Machines that are looked at together: few at first, since most searches end soon. */
+const BLOCK_ROWS_MIN = 16;
+const BLOCK_ROWS_MAX = 1024;
+const block = new Uint32Array(BLOCK_ROWS_MAX);
+
+const NO_ROWS = new Uint32Array(0);
+
 /** Looked for as they are needed: most searches end after a few. At most one of these is in use at a time. */
 export class Candidates {
   readonly index: NetworkIndex;
@@ -32,9 +39,11 @@ export class Candidates {
   readonly hasFabric: boolean;
   length = 0;
   readonly #filter: RowFilter;
-  readonly #list: PostingList | undefined;
-  /** Where in the list to look on. */
+  readonly #rows: Uint32Array;
+  /** Where in the list to look on, and where to end. */
   #next = 0;
+  readonly #end: number;
+  #blockRows = BLOCK_ROWS_MIN;
 
   constructor(index: NetworkIndex, gpu: string, filter: RowFilter, order: Order) {
     const lists = index.listsOf(gpu);
@@ -44,7 +53,9 @@ export class Candidates {
     this.ranksMax = Math.floor(gpusMax / filter.gpusPerRank);
     this.hasFabric = hasFabric;
     this.#filter = filter;
-    this.#list = order === "price" ? lists?.byPrice : lists?.byReliability;
+    const list = order === "price" ? lists?.byPrice : lists?.byReliability;
+    this.#rows = list?.rows ?? NO_ROWS;
+    this.#end = list === undefined ? 0 : endOf(list, index.columns, filter, order);
   }
 
   /** Whether there is a candidate at that place. */
@@ -54,7 +65,7 @@ export class Candidates {
 
   /** Whether all that there are have been found. */
   get isComplete(): boolean {
-    return this.#next === (this.#list?.length ?? 0);
+    return this.#next === this.#end;
   }
 
   row(at: number): number {
@@ -66,40 +77,60 @@ export class Candidates {
     return room.ranks[at] as number;
   }
 
-  /** Looks on until there are `wanted`, or about twice as many as there were; false when there are fewer than wanted. */
+  /** Looks on until there are `wanted`; false when there are fewer. */
   #look(wanted: number): boolean {
-    const list = this.#list;
-    if (list === undefined) return false;
-    const { columns } = this.index;
-    const { price } = columns;
-    const filter = this.#filter;
-    const priceMax = this.order === "price" ? filter.priceMax : Infinity;
-    const goal = Math.max(wanted, this.length * 2);
-    while (goal > room.rows.length) {
-      room.rows = grown(Uint32Array, room.rows, room.rows.length * 2);
-      room.ranks = grown(Uint32Array, room.ranks, room.ranks.length * 2);
+    while (this.length < wanted) {
+      if (this.#next === this.#end) return false;
+      this.#lookAtBlock(Math.min(this.#blockRows, this.#end - this.#next));
+      this.#blockRows = Math.min(this.#blockRows * 2, BLOCK_ROWS_MAX);
     }
-    const { rows: found, ranks: foundRanks } = room;
-    const { rows, length: end } = list;
-    let next = this.#next;
-    let length = this.length;
-    while (length < goal && next < end) {
-      const row = rows[next++] as number;
-      if ((price[row] as number) > priceMax) {
-        next = end;
-        break;
-      }
-      const ranks = ranksOn(columns, filter, row);
-      if (ranks > 0) {
-        found[length] = row;
-        foundRanks[length] = ranks;
-        length++;
-      }
-    }
-    this.#next = next;
-    this.length = length;
-    return length >= wanted;
+    return true;
   }
+
+  /**
+   * Looks at the next machines of the list. Those with too few GPUs are sorted out first, without a branch: whether a
+   * machine is free is as good as random, and a processor that guesses wrong loses the time of several machines.
+   */
+  #lookAtBlock(count: number): void {
+    const { columns } = this.index;
+    const filter = this.#filter;
+    const { gpus, gpusPerRank } = filter;
+    const listed = this.#rows;
+    const from = this.#next;
+    let free = 0;
+    for (let at = from; at < from + count; at++) {
+      const row = listed[at] as number;
+      block[free] = row;
+      // 1 when the difference is not negative.
+      free += (((gpus[row] as number) - gpusPerRank) >>> 31) ^ 1;
+    }
+    this.#next = from + count;
+    makeRoom(this.length + free);
+    const { rows, ranks } = room;
+    let length = this.length;
+    for (let at = 0; at < free; at++) {
+      const row = block[at] as number;
+      const held = ranksOn(columns, filter, row);
+      if (held === 0) continue;
+      rows[length] = row;
+      ranks[length] = held;
+      length++;
+    }
+    this.length = length;
+  }
+}
+
+/** In the order of price, the machines that are too dear come last. */
+function endOf(list: PostingList, { price }: Columns, { priceMax }: RowFilter, order: Order): number {
+  if (order !== "price" || priceMax === Infinity) return list.length;
+  return list.firstNot((row) => (price[row] as number) <= priceMax);
+}
+
+function makeRoom(candidates: number): void {
+  if (candidates <= room.rows.length) return;
+  const capacity = Math.max(candidates, room.rows.length * 2);
+  room.rows = grown(Uint32Array, room.rows, capacity);
+  room.ranks = grown(Uint32Array, room.ranks, capacity);
 }
 
 /** What one rank on this machine adds to a gang's {@link Score}. */
