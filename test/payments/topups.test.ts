@@ -102,6 +102,31 @@ describe("a top-up", () => {
     expect(await availableOf(who)).toBe("150.000000");
   });
 
+  test("that brings more than may count at `confirmed` counts when it is final, however little was asked for", async () => {
+    const who = await payer();
+    const topup = await askFor(who, "1");
+    await world.pay(who.wallet, 60_000_000n, [referenceOf(topup)]);
+    world.advance(1);
+    await look(topup);
+    expect(await availableOf(who)).toBe("60.000000");
+    await world.pay(who.wallet, 60_000_000n, [referenceOf(topup)]);
+    world.advance(1);
+    await world.sweep();
+    expect(await read(who, topup)).toMatchObject({ status: "settled", received: { amount: "120.000000" } });
+    expect(await availableOf(who)).toBe("60.000000");
+    await world.catchUp();
+    expect(await availableOf(who)).toBe("120.000000");
+    const large = await askFor(who, "1");
+    await world.pay(who.wallet, 150_000_000n, [referenceOf(large)]);
+    world.advance(1);
+    await look(large);
+    expect(await read(who, large)).toMatchObject({ status: "detected" });
+    expect(await availableOf(who)).toBe("120.000000");
+    await world.catchUp();
+    expect(await read(who, large)).toMatchObject({ status: "settled" });
+    expect(await availableOf(who)).toBe("270.000000");
+  });
+
   test("that nobody pays is not looked for all the time: accounts are free, and so are top-ups", async () => {
     const topup = await askFor(await payer(0n), "5");
     const { paymentLifetimeSeconds, chainPollMs } = world.ctx.settings;

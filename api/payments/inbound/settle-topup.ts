@@ -7,6 +7,7 @@ import { customerAccount, openAccount } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
 import { post } from "../../ledger/post.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
+import { commitmentFor } from "./commitment-for.ts";
 import { addNotice } from "./notices.ts";
 
 /**
@@ -25,7 +26,7 @@ export async function settleTopup(
   if (payment.customerId === null) throw new Error(`top-up ${payment.id} belongs to nobody`);
   const arriving = customerAccount(payment.id);
   const balance = customerAccount(payment.customerId);
-  const { arrived, counted } = await sumsOf(tx, payment);
+  const { arrived, counted } = await sumsOf(ctx, tx, payment);
   const { availableMicroUsdc } = await balanceOf(tx, arriving);
   const due = availableMicroUsdc - (arrived - counted);
   if (due > 0n) {
@@ -37,16 +38,22 @@ export async function settleTopup(
   await note(ctx, tx, payment, arrived, counted, signature);
 }
 
-/** All that has come, late or not, and how much of it is final enough for this payment. */
-async function sumsOf(tx: Transaction, payment: PaymentRow): Promise<{ arrived: bigint; counted: bigint }> {
-  const [sums] = await rows<{ arrived: string; counted: string }>(
+/** All that has come, late or not, and how much of it is final enough: what comes may be far more than was asked for. */
+async function sumsOf(
+  ctx: Context,
+  tx: Transaction,
+  payment: PaymentRow,
+): Promise<{ arrived: bigint; counted: bigint }> {
+  const [sums] = await rows<{ arrived: string; final: string }>(
     tx,
     sql`SELECT coalesce(sum(amount_micro_usdc), 0)::text AS arrived,
-               coalesce(sum(amount_micro_usdc) FILTER (
-                 WHERE finality = 'finalized' OR ${payment.commitment} = 'confirmed'), 0)::text AS counted
+               coalesce(sum(amount_micro_usdc) FILTER (WHERE finality = 'finalized'), 0)::text AS final
         FROM inbound_transfers WHERE payment_id = ${payment.id} AND finality <> 'dropped'`,
   );
-  return { arrived: BigInt(sums?.arrived ?? 0), counted: BigInt(sums?.counted ?? 0) };
+  const arrived = BigInt(sums?.arrived ?? 0);
+  const final = BigInt(sums?.final ?? 0);
+  const isEnough = payment.commitment === "confirmed" && commitmentFor(arrived - final, ctx.settings) === "confirmed";
+  return { arrived, counted: isEnough ? arrived : final };
 }
 
 async function note(
