@@ -193,7 +193,9 @@ export class ClusterHandle implements AsyncDisposable {
   async extend(options: ExtendOptions): Promise<ClusterExtension> {
     const { pay, signal, ...params } = options;
     const extension = await this.#client.clusters.extend(this.id, params, { signal });
-    if (pay && extension.payment !== null) await pay(extension.payment, { signal });
+    // What a balance has paid is settled already.
+    const { payment } = extension;
+    if (pay && payment !== null && payment.status !== "settled") await pay(payment, { signal });
     return extension;
   }
 

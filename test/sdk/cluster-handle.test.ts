@@ -347,4 +347,11 @@ describe("extending", () => {
       { duration_seconds: 60, dry_run: true },
     ]);
   });
+
+  test("pays nothing where the account's balance has paid it already", async () => {
+    const { handle } = await handleOf(extension({ id: "pay_2", rail: "balance", status: "settled" }));
+    const pay = vi.fn(async () => undefined);
+    await handle.extend({ duration: "1h", pay });
+    expect(pay).not.toHaveBeenCalled();
+  });
 });
