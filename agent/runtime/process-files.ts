@@ -69,12 +69,13 @@ async function writeAtomically(path: string, value: unknown): Promise<void> {
   await rename(`${path}.new`, path);
 }
 
+/** These files are written by this program alone and whole, so one that is damaged, by a power cut, counts as lost. */
 async function readJson<Value>(path: string): Promise<Value | null> {
   try {
-    // These files are written by this program alone, and whole or not at all.
     return JSON.parse(await readFile(path, "utf8")) as Value;
   } catch (error) {
-    if (error instanceof Error && ["ENOENT", "ENOTDIR"].includes(Reflect.get(error, "code"))) {
+    const isLost = error instanceof Error && ["ENOENT", "ENOTDIR"].includes(Reflect.get(error, "code"));
+    if (isLost || error instanceof SyntaxError) {
       return null;
     }
     throw error;

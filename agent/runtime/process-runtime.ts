@@ -33,6 +33,8 @@ export interface ProcessRuntimeOptions {
 }
 
 const supervisorPath = fileURLToPath(new URL("./process-supervisor.ts", import.meta.url));
+/** Whatever else lies in the directory is not ours. */
+const idPattern = /^[a-z0-9][a-z0-9_-]*$/i;
 const leaseMarker = "VOLLEY_LEASE_ID";
 const startTimeoutMs = 20_000;
 const killTimeoutMs = 10_000;
@@ -183,11 +185,11 @@ export class ProcessRuntime implements WorkloadRuntime {
   async #leaseIds(): Promise<readonly string[]> {
     await mkdir(this.#options.directory, { recursive: true, mode: 0o700 });
     const entries = await readdir(this.#options.directory, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    return entries.filter((entry) => entry.isDirectory() && idPattern.test(entry.name)).map((entry) => entry.name);
   }
 
   #directoryOf(leaseId: string): string {
-    if (!/^[a-z0-9][a-z0-9_-]*$/i.test(leaseId)) {
+    if (!idPattern.test(leaseId)) {
       throw new WorkloadError("invalid_spec", "The lease id has characters that an id cannot have.");
     }
     return join(this.#options.directory, leaseId);

@@ -36,6 +36,24 @@ describe("the process runtime", () => {
     expect(existsSync(join(directory, spec.leaseId))).toBe(false);
   });
 
+  it("sees and serves the others beside a folder that is none of its own, and one that was damaged", async () => {
+    const [sound, damaged] = [workload(), workload()];
+    await newRuntime().start(sound);
+    await newRuntime().start(damaged);
+    await mkdir(join(directory, "lost+found"));
+    await writeFile(join(directory, damaged.leaseId, "spec.json"), "");
+    try {
+      const leases = (await newRuntime().list()).map(({ leaseId, state }) => [leaseId, state]);
+      expect(leases).toEqual([[sound.leaseId, "running"]]);
+      await newRuntime().sweep();
+      expect(await findMarkedProcesses("VOLLEY_LEASE_ID", damaged.leaseId)).toEqual([]);
+      await newRuntime().stop(sound.leaseId, { graceMs: 0 });
+      expect(await readdir(directory)).toEqual(["lost+found"]);
+    } finally {
+      await rm(join(directory, "lost+found"), { recursive: true });
+    }
+  });
+
   it("gives the ranks of a cluster one master port, and clusters different ones", async () => {
     const specs = [...gang(2), ...gang(1)];
     for (const spec of specs) {
