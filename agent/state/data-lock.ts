@@ -1,7 +1,6 @@
-import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { identifyProcess, isAlive, type ProcessIdentity } from "../runtime/process-identity.ts";
-import { readJsonFile } from "./json-file.ts";
 
 const attempts = 3;
 
@@ -26,11 +25,24 @@ export async function lockDataDirectory(directory: string): Promise<() => void> 
     } finally {
       rmSync(draft, { force: true });
     }
-    const holder = readJsonFile<ProcessIdentity>(path);
+    const holder = readHolder(path);
     if (holder !== null && (await isAlive(holder))) {
       throw new Error(`Another agent, process ${holder.pid}, already uses ${directory}; choose another --data-dir.`);
     }
     rmSync(path, { force: true });
   }
   throw new Error(`${path} cannot be taken; remove it if no agent uses ${directory}.`);
+}
+
+/** Null for a lock that cannot be read, too: it appears whole, so only a power cut can have left it, and its holder is gone. */
+function readHolder(path: string): ProcessIdentity | null {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity;
+  } catch (error) {
+    const isGone = error instanceof Error && Reflect.get(error, "code") === "ENOENT";
+    if (isGone || error instanceof SyntaxError) {
+      return null;
+    }
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rmdir, stat } from "node:fs/promises";
+import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { WorkloadError } from "../../agent/runtime/workload-runtime.ts";
@@ -38,6 +38,12 @@ describe("joining", () => {
     const harness = await AgentHarness.create();
     await harness.start();
     await expect(harness.start()).rejects.toThrow(/Another agent/);
+  });
+
+  it("is not kept out by the empty lock that a power cut may leave", async () => {
+    const harness = await AgentHarness.create();
+    await writeFile(join(harness.directory, "agent.lock"), "");
+    await expect(harness.start()).resolves.toMatchObject({ nodeId: harness.api.nodeId });
   });
 });
 
