@@ -34,7 +34,8 @@ export async function handleFailure(
       problem: describe(error),
     });
   }
-  const rejected = error instanceof APIError && [400, 413, 422].includes(error.status);
+  // Without a code it was not the API that answered, but a proxy on the way; all may be well the next time.
+  const rejected = error instanceof APIError && code !== "unknown" && [400, 413, 422].includes(error.status);
   await call.backoff.wait(call.signal);
   return rejected ? "rejected" : "retry";
 }

@@ -1,3 +1,4 @@
+import { APIError, type Problem } from "@volley/sdk";
 import { describe, expect, it } from "vitest";
 import type { ExecEvent, ExecRequest } from "../../agent/runtime/workload-runtime.ts";
 import { AgentHarness } from "./agent-harness.ts";
@@ -186,6 +187,20 @@ describe("reports", () => {
     expect(harness.api.text("exe_1")).toBe("exe_1\n");
     expect(harness.api.text("ls_a")).toBe("one\ntwo\n");
     expect(harness.api.violations).toEqual([]);
+  });
+
+  it("are sent again when something before the API refused them, and dropped when the API itself did", async () => {
+    const harness = await withLease();
+    harness.api.refusals = [new APIError(400, new Headers(), null)];
+    harness.ask("exe_1", "ls_a");
+    await harness.clock.advance(5_000);
+    expect(harness.api.text("exe_1")).toBe("exe_1\n");
+    const problem = { code: "invalid_field", detail: "It is malformed." } as unknown as Problem;
+    harness.api.refusals = [new APIError(400, new Headers(), problem)];
+    harness.ask("exe_2", "ls_a");
+    await harness.clock.advance(5_000);
+    expect(harness.api.text("exe_2")).toBe("");
+    expect(harness.warnings.join(" ")).toContain("refused a report");
   });
 
   it("wait out a control plane that is away", async () => {

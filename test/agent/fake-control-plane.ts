@@ -34,6 +34,8 @@ export class FakeControlPlane implements ControlPlane {
   down = false;
   /** So many calls arrive, and their answers get lost. */
   losesAnswers = 0;
+  /** Thrown by the next reports, one each. */
+  refusals: Error[] = [];
   /** Reports wait while this is true. */
   holdsReports = false;
   serverOffsetMs = 0;
@@ -120,6 +122,10 @@ export class FakeControlPlane implements ControlPlane {
       }
     }
     this.#require();
+    const refusal = this.refusals.shift();
+    if (refusal !== undefined) {
+      throw refusal;
+    }
     await new Promise((resolve) => setImmediate(resolve));
     if (Buffer.byteLength(JSON.stringify(params)) > bodyMaxBytes) {
       this.violations.push("a report is larger than the API takes");
