@@ -5,6 +5,9 @@ import type { AgentLog } from "../ports.ts";
 import { WorkloadError, type WorkloadRuntime } from "../runtime/workload-runtime.ts";
 import type { LeaseBook } from "../state/lease-book.ts";
 
+/** A command in one lease. */
+type Command = Pick<ExecutionRequest, "executionId" | "leaseId">;
+
 /** Whether a command can run in a lease: now, later, or never. */
 export type Readiness = "ready" | "not_yet" | "never";
 
@@ -48,11 +51,17 @@ export class Executions {
     }
     const asked = new Set(requests.map(keyOf));
     for (const [key, entry] of book.executions) {
-      if (!asked.has(key)) {
-        this.#running.get(key)?.abort(new CancelledError("the command is no longer asked for"));
-        if (entry.state === "delivered") {
-          book.forgetExecution(key);
-        }
+      const running = this.#running.get(key);
+      if (asked.has(key)) {
+        continue;
+      }
+      if (entry.state === "delivered") {
+        book.forgetExecution(key);
+      } else if (running !== undefined) {
+        running.abort(new CancelledError("the command is no longer asked for"));
+      } else {
+        const command = { executionId: key.slice(0, -`.${entry.leaseId}`.length), leaseId: entry.leaseId };
+        this.#begin(command, () => this.#endOrphan(command));
       }
     }
   }
@@ -99,7 +108,7 @@ export class Executions {
     return [...this.#running.keys()].filter((key) => executions.get(key)?.leaseId === leaseId).length;
   }
 
-  #begin(request: ExecutionRequest, work: (signal: AbortSignal) => Promise<ExecutionExit>): void {
+  #begin(request: Command, work: (signal: AbortSignal) => Promise<ExecutionExit>): void {
     const { book, queue, log } = this.#options;
     const { executionId, leaseId } = request;
     const key = keyOf(request);
@@ -159,18 +168,18 @@ export class Executions {
     }
   }
 
-  async #endOrphan(request: ExecutionRequest): Promise<ExecutionExit> {
+  async #endOrphan(request: Command): Promise<ExecutionExit> {
     await this.#options.runtime.killExec(request.leaseId, keyOf(request));
     return exit(request, killedCode, "The machine's agent was restarted while the command ran.");
   }
 }
 
 /** One execution runs in several leases, of which this machine may have more than one. */
-function keyOf({ executionId, leaseId }: ExecutionRequest): string {
+function keyOf({ executionId, leaseId }: Command): string {
   return `${executionId}.${leaseId}`;
 }
 
-function exit(request: ExecutionRequest, code: number, reason: string | null): ExecutionExit {
+function exit(request: Command, code: number, reason: string | null): ExecutionExit {
   const { executionId, leaseId } = request;
   return { leaseId, executionId, code, ...(reason === null ? {} : { reason: reason.slice(0, 1_000) }) };
 }

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { APIError, type Problem } from "@volley/sdk";
 import { describe, expect, it } from "vitest";
 import type { ExecEvent, ExecRequest } from "../../agent/runtime/workload-runtime.ts";
@@ -121,6 +123,20 @@ describe("a command", () => {
     expect(harness.machine.killedExecs).toEqual(["exe_1.ls_a"]);
     expect(harness.machine.begunExecs).toEqual(["exe_1.ls_a"]);
     expect(exitOf(harness, "exe_1")).toMatchObject([{ code: 137, reason: expect.stringContaining("restarted") }]);
+  });
+
+  it("that an agent crashed over is ended although nobody asks for it any more, and forgotten", async () => {
+    const harness = await withLease();
+    harness.machine.onExec = endless;
+    harness.ask("exe_1", "ls_a");
+    await harness.clock.advance(2_000);
+    await harness.crash();
+    harness.api.change(() => harness.api.executions.clear());
+    await harness.start();
+    await harness.clock.advance(5_000);
+    expect(harness.machine.killedExecs).toEqual(["exe_1.ls_a"]);
+    const book = JSON.parse(await readFile(join(harness.directory, "leases.json"), "utf8"));
+    expect(book.executions).toEqual({});
   });
 
   it("whose exit was delivered is not run again by a later agent", async () => {
