@@ -1,3 +1,4 @@
+import { requireKind } from "./control/call-api.ts";
 import type { Inventory } from "./inventory/detect-inventory.ts";
 import { nameSlots } from "./inventory/slots.ts";
 import type { ControlPlane } from "./ports.ts";
@@ -34,7 +35,7 @@ export async function enrol(options: {
   if (enrolmentToken === null || pricePerGpuHour === null || site === null) {
     throw new Error("A machine that joins needs an enrolment token, a price per GPU-hour, and a site.");
   }
-  const node = await options.api.enrol(
+  const joined = await options.api.enrol(
     {
       enrolmentToken,
       publicKey: options.key.publicKey,
@@ -46,6 +47,7 @@ export async function enrol(options: {
     },
     { timeoutMs: callTimeoutMs },
   );
+  const node = requireKind(joined, "node");
   const membership = { nodeId: node.id, runtime, slots: nameSlots(options.inventory) };
   saveMembership(options.dataDirectory, membership);
   return membership;

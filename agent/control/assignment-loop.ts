@@ -2,7 +2,7 @@ import type { Assignments } from "@volley/sdk";
 import type { AgentLog, Clock, ControlPlane } from "../ports.ts";
 import type { Counters } from "../state/counters.ts";
 import type { Backoff } from "./backoff.ts";
-import { handleFailure } from "./call-api.ts";
+import { handleFailure, requireKind } from "./call-api.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 const waitSeconds = 20;
@@ -28,7 +28,8 @@ export async function runAssignmentLoop(options: {
     const sentMs = clock.monotonicMs();
     const callOptions = { signal, timeoutMs: callTimeoutMs, maxRetries: 0 };
     try {
-      const assignments = await api.assignments(options.nodeId, { after: revision, waitSeconds }, callOptions);
+      const heard = await api.assignments(options.nodeId, { after: revision, waitSeconds }, callOptions);
+      const assignments = requireKind(heard, "assignments");
       backoff.reset();
       const changed = assignments.revision !== revision;
       revision = assignments.revision;

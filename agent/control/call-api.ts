@@ -40,6 +40,20 @@ export async function handleFailure(
   return rejected ? "rejected" : "retry";
 }
 
+/**
+ * The answer, if it is of the kind that was asked for: a proxy that tells of maintenance may answer with JSON, too.
+ * @throws Error
+ */
+export function requireKind<Answer extends { readonly object: string }>(
+  answer: Answer,
+  object: Answer["object"],
+): Answer {
+  if (answer.object !== object) {
+    throw new Error(`What answered is not the API: ${JSON.stringify(answer).slice(0, 200)}`);
+  }
+  return answer;
+}
+
 function describe(error: unknown): string {
   if (error instanceof APIError) {
     return `${error.status} ${error.code}: ${error.message}`;

@@ -2,7 +2,7 @@ import type { LeaseObservation } from "@volley/sdk";
 import type { AgentLog, Clock, ControlPlane } from "../ports.ts";
 import type { Counters } from "../state/counters.ts";
 import type { Backoff } from "./backoff.ts";
-import { handleFailure } from "./call-api.ts";
+import { handleFailure, requireKind } from "./call-api.ts";
 import type { ServerClock } from "./server-clock.ts";
 
 const callTimeoutMs = 10_000;
@@ -36,7 +36,8 @@ export async function runHeartbeatLoop(options: {
     const sentMs = clock.monotonicMs();
     try {
       const callOptions = { signal, timeoutMs: callTimeoutMs, maxRetries: 0 };
-      const answer = await api.heartbeat(options.nodeId, { leases: [...leases] }, callOptions);
+      const heard = await api.heartbeat(options.nodeId, { leases: [...leases] }, callOptions);
+      const answer = requireKind(heard, "node_heartbeat");
       options.serverClock.hear(answer.serverTime, sentMs, clock.monotonicMs());
       backoff.reset();
       const wantedMs = answer.intervalSeconds * 1_000;

@@ -1,7 +1,7 @@
 import type { AgentLog, ControlPlane } from "../ports.ts";
 import type { Counters } from "../state/counters.ts";
 import type { Backoff } from "./backoff.ts";
-import { handleFailure } from "./call-api.ts";
+import { handleFailure, requireKind } from "./call-api.ts";
 import type { ReportQueue } from "./report-queue.ts";
 
 const callTimeoutMs = 20_000;
@@ -29,7 +29,8 @@ export async function runReportLoop(options: {
     }
     const report = { chunks: [...batch.chunks], exits: [...batch.exits], leases: [...batch.leases] };
     try {
-      await api.report(options.nodeId, report, { signal, timeoutMs: callTimeoutMs, maxRetries: 0 });
+      const heard = await api.report(options.nodeId, report, { signal, timeoutMs: callTimeoutMs, maxRetries: 0 });
+      requireKind(heard, "node_report");
       backoff.reset();
       batch.settle();
     } catch (error) {

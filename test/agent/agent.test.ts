@@ -233,6 +233,32 @@ describe("a lease", () => {
   });
 });
 
+describe("something that answers in the API's place", () => {
+  it("is not joined", async () => {
+    const harness = await AgentHarness.create();
+    harness.api.isReplaced = true;
+    await expect(harness.start()).rejects.toThrow("not the API");
+    harness.api.isReplaced = false;
+    expect((await harness.start()).nodeId).toBe(harness.api.nodeId);
+  });
+
+  it("is asked again with pauses, and believed in nothing", async () => {
+    const harness = await AgentHarness.create();
+    await harness.start();
+    harness.assign("ls_a");
+    await harness.clock.advance(3_000);
+    const before = harness.api.heartbeats.length;
+    harness.api.isReplaced = true;
+    harness.machine.workloads.get("ls_a")?.log.push("kept\n");
+    await harness.clock.advance(60_000);
+    expect(harness.api.heartbeats.length - before).toBeLessThan(30);
+    expect(harness.running()).toEqual(["ls_a"]);
+    harness.api.isReplaced = false;
+    await harness.clock.advance(20_000);
+    expect(harness.api.text("ls_a")).toBe("kept\n");
+  });
+});
+
 describe("while the disk takes nothing", () => {
   /** Nothing can be written to the book of leases any more, as on a full disk. */
   const fillDisk = async (harness: AgentHarness) => {

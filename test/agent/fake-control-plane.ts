@@ -32,6 +32,8 @@ export class FakeControlPlane implements ControlPlane {
   readonly nodeId = "nd_00000000000000000000000000";
   /** Nothing gets through, neither way. */
   down = false;
+  /** Something else answers in its place, such as a proxy that tells of maintenance. */
+  isReplaced = false;
   /** So many calls arrive, and their answers get lost. */
   losesAnswers = 0;
   /** Thrown by the next reports, one each. */
@@ -78,6 +80,9 @@ export class FakeControlPlane implements ControlPlane {
 
   async enrol(params: NodesEnrolParams): Promise<Node> {
     this.#require();
+    if (this.isReplaced) {
+      return maintenance();
+    }
     this.enrolments.push(params);
     return { id: this.nodeId, object: "node" } as Node;
   }
@@ -85,6 +90,9 @@ export class FakeControlPlane implements ControlPlane {
   async heartbeat(_nodeId: string, params: NodesHeartbeatParams) {
     this.#require();
     this.heartbeats.push(params);
+    if (this.isReplaced) {
+      return maintenance();
+    }
     this.observations.push(...params.leases);
     return this.#answer({
       object: "node_heartbeat" as const,
@@ -100,6 +108,9 @@ export class FakeControlPlane implements ControlPlane {
     options?: Options,
   ): Promise<Assignments> {
     this.#require();
+    if (this.isReplaced) {
+      return maintenance();
+    }
     if (params?.after === String(this.#revision)) {
       await this.#change((params.waitSeconds ?? 0) * 1_000, options?.signal);
       this.#require();
@@ -122,6 +133,9 @@ export class FakeControlPlane implements ControlPlane {
       }
     }
     this.#require();
+    if (this.isReplaced) {
+      return maintenance();
+    }
     const refusal = this.refusals.shift();
     if (refusal !== undefined) {
       throw refusal;
@@ -181,4 +195,8 @@ export class FakeControlPlane implements ControlPlane {
       throw new ConnectionError("aborted");
     }
   }
+}
+
+function maintenance(): never {
+  return { status: "maintenance" } as never;
 }
