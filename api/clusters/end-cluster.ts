@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import { type Transaction, wake } from "../db/database.ts";
 import { clusters, executionRanks, leases, payments } from "../db/tables.ts";
 import { appendEvent } from "../events/append.ts";
+import { customerAccount, lockAccount } from "../ledger/accounts.ts";
 import { settleBill } from "../ledger/settle-bill.ts";
 import { refundRest } from "../payments/refunds/refund-rest.ts";
 import { computeBill } from "./compute-bill.ts";
@@ -40,6 +41,8 @@ export async function endCluster(
   const received = await closePayments(tx, cluster.id);
   const carried = await stopLeases(ctx, tx, cluster, ending);
 
+  // One that the balance pays takes it first, so one that leaves its rest to it must not come to it last.
+  if (cluster.customerId !== null) await lockAccount(tx, customerAccount(cluster.customerId));
   const { ranks, charges } = await computeBill(tx, cluster, ending.meteredUntilMs);
   await settleBill(ctx, tx, {
     clusterId: cluster.id,

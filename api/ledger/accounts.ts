@@ -34,3 +34,8 @@ export const disputeAccount = (customerId: string) => `dispute:${customerId}`;
 export async function openAccount(ctx: Maker, tx: Transaction, id: string, kind: AccountKind): Promise<void> {
   await tx.execute(sql`SELECT ledger_open(${id}, ${kind}, ${ctx.clock.nowMs()}::bigint)`);
 }
+
+/** Takes the account's row, where a later posting would take it after those of accounts that come after it. */
+export async function lockAccount(tx: Transaction, id: string): Promise<void> {
+  await tx.execute(sql`SELECT 1 FROM accounts WHERE id = ${id} FOR NO KEY UPDATE`);
+}

@@ -1,11 +1,13 @@
 /** Paying for clusters from an account's balance: at once, whole or not at all. */
+import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { extendCluster } from "../../api/clusters/extend.ts";
 import { getCluster } from "../../api/clusters/get-cluster.ts";
 import { teardownCluster } from "../../api/clusters/teardown.ts";
 import { newId } from "../../api/context.ts";
+import { rows } from "../../api/db/database.ts";
 import { alarms, customers } from "../../api/db/tables.ts";
-import { CHAIN_ACCOUNT, customerAccount, openAccount } from "../../api/ledger/accounts.ts";
+import { CHAIN_ACCOUNT, customerAccount, openAccount, supplierAccount } from "../../api/ledger/accounts.ts";
 import { post } from "../../api/ledger/post.ts";
 import { getBalance } from "../../api/payments/balance/get-balance.ts";
 import { createTopup } from "../../api/payments/create-topup.ts";
@@ -88,6 +90,38 @@ describe("a cluster that is paid from the balance", () => {
     expect(await balance()).toEqual({ available: 1n, held: 3n * HOUR_MICRO_USDC });
     const free = await Promise.all(nodeIds.map((id) => world.free(id)));
     expect(free.filter((gpus) => gpus === 8)).toHaveLength(17);
+    expect(await world.broken()).toEqual([]);
+  });
+
+  test("ends beside one that was paid on chain, whoever of the two waits for the other", async () => {
+    await deposit(10_000_000n);
+    const onChain = await world.reserveAs(keyed(), world.quote({ nodeIds: [await world.node()] }));
+    await world.pay(onChain.payment);
+    const clusters = [onChain, await reserve(await world.node())];
+    for (const cluster of clusters) await world.reaches(cluster, "running", 60_000);
+    world.clock.pass(900_000);
+    const waiting = async (count: number) => {
+      for (;;) {
+        const [found] = await rows<{ waiting: number }>(
+          world.db,
+          sql`SELECT count(*)::integer AS waiting FROM pg_stat_activity
+              WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        if (found?.waiting === count) return;
+      }
+    };
+    const supplier = supplierAccount(world.supplierId);
+    const ends: Promise<unknown>[] = [];
+    await world.db.transaction(async (tx) => {
+      await openAccount(world.system(), tx, supplier, "supplier");
+      await tx.execute(sql`SELECT 1 FROM accounts WHERE id = ${supplier} FOR NO KEY UPDATE`);
+      for (const [index, { id }] of clusters.entries()) {
+        ends.push(teardownCluster(keyed(), { id }));
+        await waiting(index + 1);
+      }
+    });
+    await Promise.all(ends);
+    expect((await balance()).held).toBe(0n);
     expect(await world.broken()).toEqual([]);
   });
 
