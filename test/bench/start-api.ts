@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,6 +42,6 @@ export async function startApi(databaseUrl: string): Promise<BenchApi> {
     child.once("message", (value) => resolve(value as Omit<BenchApi, "stop">));
     child.once("exit", (code) => reject(new Error(`the API ended with ${code}`)));
   });
-  await rm(folder, { recursive: true });
+  child.once("exit", () => rmSync(folder, { recursive: true }));
   return { ...message, stop: () => child.disconnect() };
 }
