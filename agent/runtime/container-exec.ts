@@ -32,14 +32,19 @@ export async function* execInContainer(
     .getContainer(name)
     .exec(execOptions(request))
     .catch((error: unknown) => {
+      request.signal.throwIfAborted();
       throw new WorkloadError("exec_failed", `The engine refused the command: ${engineMessage(error)}`, {
         cause: error,
       });
     });
   let socket: Duplex;
   try {
-    socket = await exec.start({ hijack: true, stdin: request.stdin !== null });
+    socket = await exec.start({ hijack: true, stdin: request.stdin !== null, abortSignal: request.signal });
   } catch (error) {
+    if (request.signal.aborted) {
+      await killExec(engine.docker, name, request.execId);
+    }
+    request.signal.throwIfAborted();
     yield* describeRefusedCommand(error);
     return;
   }
@@ -103,6 +108,7 @@ function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
     AttachStderr: true,
     Tty: false,
     Env: Object.entries({ ...request.env, [execMarker]: request.execId }).map(([key, value]) => `${key}=${value}`),
+    abortSignal: request.signal,
   };
 }
 

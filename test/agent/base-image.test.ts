@@ -1,30 +1,6 @@
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { defaultImage, newEnsureImage } from "../../agent/runtime/base-image.ts";
-import { connectEngine } from "../../agent/runtime/engine-connection.ts";
-
-/** An engine of which only what it answers about images matters. */
-async function engineThatAnswers(listener: RequestListener) {
-  const server = createServer((request, response) => {
-    response.setHeader("content-type", "application/json");
-    if (request.url === "/version") {
-      response.end(JSON.stringify({ Version: "4.3.1", Components: [{ Name: "Podman Engine", Version: "4.3.1" }] }));
-    } else {
-      listener(request, response);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    return new Promise<void>((resolve) => server.close(() => resolve()));
-  });
-  const engine = await connectEngine(`tcp://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  if (engine === null) {
-    throw new Error("the engine of this test does not answer");
-  }
-  return engine;
-}
+import { engineThatAnswers } from "./fake-engine.ts";
 
 /** Answers like Podman while another process writes an image: it fails to read it for a while. */
 function engineThatFails(times: number) {
