@@ -45,6 +45,16 @@ export async function ensureClusterNetwork(place: NetworkPlace, clusterId: strin
   }
 }
 
+/** Sets the rules again that keep this node's clusters apart: whoever manages the host's firewall may have dropped them. */
+export async function separateClusters({ engine, nodeId, firewall }: NetworkPlace): Promise<void> {
+  const networks = firewall === null ? [] : await listNetworks(engine, { [labels.node]: nodeId });
+  for (const clusterId of networks.map((network) => network.labels[labels.cluster])) {
+    if (clusterId !== undefined) {
+      await firewall?.separate(clusterId);
+    }
+  }
+}
+
 /**
  * Removes the networks of this node on which no container, running or not, is left. One that cannot be removed keeps no
  * other: an engine has room for few.

@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 import type { EnsureImage } from "./base-image.ts";
 import type { ClusterFirewall } from "./cluster-firewall.ts";
-import { ensureClusterNetwork, type NetworkPlace, removeUnusedNetworks } from "./cluster-network.ts";
+import { ensureClusterNetwork, type NetworkPlace, removeUnusedNetworks, separateClusters } from "./cluster-network.ts";
 import { execInContainer, killExec } from "./container-exec.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import { containerName, containerOptions, labels } from "./container-options.ts";
@@ -117,11 +117,12 @@ export class ContainerRuntime implements WorkloadRuntime {
       });
     });
     await this.#observeAbsence(leaseId);
-    await this.sweep();
+    await this.#networkQueue.run(() => removeUnusedNetworks(this.#place));
   }
 
   async sweep(): Promise<void> {
-    await this.#networkQueue.run(() => removeUnusedNetworks(this.#place));
+    const tasks = [separateClusters, removeUnusedNetworks];
+    await Promise.all(tasks.map((task) => this.#networkQueue.run(() => task(this.#place))));
   }
 
   async #create(spec: WorkloadSpec, image: string): Promise<void> {
