@@ -7,8 +7,6 @@ import type { Context } from "../context.ts";
 const LIFETIME_MS = 30 * 24 * 3600 * 1000;
 
 export interface IdempotencyRecord {
-  /** Operation and caller: two callers' equal keys are different keys. */
-  readonly scope: string;
   readonly key: string;
   /** SHA-256 of operation and input, in hex. */
   readonly fingerprint: string;
@@ -28,24 +26,12 @@ export function idempotencyRecord(ctx: Context, operation: OperationId, input: u
     });
   }
   return {
-    scope: `${operation}:${callerOf(ctx)}`,
     key,
     fingerprint: createHash("sha256")
       .update(canonicalJson([operation, input]))
       .digest("hex"),
     expiresAtMs: ctx.clock.nowMs() + LIFETIME_MS,
   };
-}
-
-function callerOf(ctx: Context): string {
-  switch (ctx.actor.kind) {
-    case "bearer":
-      return ctx.actor.tokenHash;
-    case "node":
-      return ctx.actor.nodeId;
-    default:
-      return ctx.actor.kind;
-  }
 }
 
 /** JSON with the members of every object in order of their names, so that equal values are equal texts. */

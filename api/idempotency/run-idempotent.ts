@@ -4,9 +4,15 @@ import { and, eq, lte, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
 import { sqlState, type Transaction } from "../db/database.ts";
 import { idempotencyKeys } from "../db/tables.ts";
+import { accountOfSession } from "../identity/account-of-session.ts";
 import { type IdempotencyRecord, idempotencyRecord } from "./key.ts";
 
 const LOCK_NOT_AVAILABLE = "55P03";
+
+interface ScopedRecord extends IdempotencyRecord {
+  /** Operation and caller: two callers' equal keys are different keys. */
+  readonly scope: string;
+}
 
 /**
  * Runs a verb's work at most once per Idempotency-Key: key, effects and answer are written in one transaction.
@@ -21,8 +27,9 @@ export async function runIdempotent<Answer extends Record<string, unknown>>(
   request: { readonly operation: OperationId; readonly input: unknown },
   work: (tx: Transaction) => Promise<Answer>,
 ): Promise<Answer> {
-  const record = idempotencyRecord(ctx, request.operation, request.input);
-  if (record === null) return ctx.db.transaction(work);
+  const unscoped = idempotencyRecord(ctx, request.operation, request.input);
+  if (unscoped === null) return ctx.db.transaction(work);
+  const record = { ...unscoped, scope: `${request.operation}:${await callerOf(ctx)}` };
   return ctx.db.transaction(async (tx) => {
     if (!(await claimKey(ctx, tx, record))) return (await storedAnswer(tx, record)) as Answer;
     const answer = await work(tx);
@@ -34,8 +41,23 @@ export async function runIdempotent<Answer extends Record<string, unknown>>(
   });
 }
 
+/** A session stands for its account: whoever crashed and has signed in anew repeats a request under its key. */
+async function callerOf(ctx: Context): Promise<string> {
+  switch (ctx.actor.kind) {
+    case "bearer": {
+      const { tokenHash } = ctx.actor;
+      const [account] = await accountOfSession(ctx, tokenHash);
+      return account?.id ?? tokenHash;
+    }
+    case "node":
+      return ctx.actor.nodeId;
+    default:
+      return ctx.actor.kind;
+  }
+}
+
 /** False when the key has been used. */
-async function claimKey(ctx: Context, tx: Transaction, record: IdempotencyRecord): Promise<boolean> {
+async function claimKey(ctx: Context, tx: Transaction, record: ScopedRecord): Promise<boolean> {
   const { scope, key, fingerprint, expiresAtMs } = record;
   const nowMs = ctx.clock.nowMs();
   const row = { fingerprint, response: {}, createdAt: nowMs, expiresAt: expiresAtMs };
@@ -62,7 +84,7 @@ async function claimKey(ctx: Context, tx: Transaction, record: IdempotencyRecord
   }
 }
 
-async function storedAnswer(tx: Transaction, record: IdempotencyRecord): Promise<Record<string, unknown>> {
+async function storedAnswer(tx: Transaction, record: ScopedRecord): Promise<Record<string, unknown>> {
   const [stored] = await tx
     .select()
     .from(idempotencyKeys)

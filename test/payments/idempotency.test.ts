@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rows, type Transaction } from "../../api/db/database.ts";
 import { canonicalJson } from "../../api/idempotency/key.ts";
 import { runIdempotent } from "../../api/idempotency/run-idempotent.ts";
+import { type SignedIn, signIn } from "../harness/account.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 
 let world: MoneyWorld;
@@ -57,6 +58,23 @@ describe("runIdempotent", () => {
     await runIdempotent(as(key, "one"), { operation: "clusters.extend", input: {} }, effect("scope"));
     await runIdempotent(world.as({ kind: "anonymous" }, key), { operation, input: {} }, effect("scope"));
     expect(await count("scope")).toBe(4);
+  });
+
+  test("an account keeps its keys when it signs in anew, and no other account has them", async () => {
+    const key = newKey();
+    const wallet = await world.wallet();
+    const [session, later, stranger] = [
+      await signIn(world.ctx, wallet),
+      await signIn(world.ctx, wallet),
+      await signIn(world.ctx),
+    ];
+    const run = (who: SignedIn) =>
+      runIdempotent(who.as({ idempotencyKey: key }), { operation, input: {} }, effect("account"));
+    const first = await run(session);
+    expect(await run(later)).toEqual(first);
+    expect(await count("account")).toBe(1);
+    expect(await run(stranger)).not.toEqual(first);
+    expect(await count("account")).toBe(2);
   });
 
   test("an error leaves neither effect nor key behind", async () => {
