@@ -69,6 +69,20 @@ describe("a cluster that is paid from the balance", () => {
     expect(await world.broken()).toEqual([]);
   });
 
+  test("is the same one when its account signs in anew and repeats the request, and nobody else's", async () => {
+    await deposit(10_000_000n);
+    const quote = world.quote({ nodeIds: [await world.node()] });
+    const repeated = { idempotencyKey: "repeated" };
+    const cluster = await world.reserveAs(owner.as(repeated), quote, fromBalance);
+    const later = await signIn(world.services, owner.wallet);
+    expect(await world.reserveAs(later.as(repeated), quote, fromBalance)).toEqual(cluster);
+    expect((await balance()).held).toBe(HOUR_MICRO_USDC);
+    const stranger = await signIn(world.services);
+    await expect(world.reserveAs(stranger.as(repeated), quote, fromBalance)).rejects.toMatchObject({
+      code: "quote_used",
+    });
+  });
+
   test("is refused whole where the balance doesn't reach: no hold, no machine, no cluster", async () => {
     await deposit(HOUR_MICRO_USDC - 1n);
     const nodeId = await world.node();

@@ -61,9 +61,14 @@ BEGIN
      (cluster->>'master_port')::integer, now_ms, CASE WHEN paid THEN now_ms END, 1)
   ON CONFLICT (quote_id) DO NOTHING;
   IF NOT FOUND THEN
-    -- The same request, repeated from another network address, finds its record through the cluster that it made.
+    -- The same request, repeated from another network address or by another session of the account, finds its record
+    -- through the cluster that it made.
     SELECT idempotency_keys.* INTO stored FROM clusters
-    JOIN idempotency_keys ON idempotency_keys.scope = (request->>'scope_prefix') || clusters.caller_hash
+    JOIN idempotency_keys ON idempotency_keys.scope IN (
+        SELECT (request->>'scope_prefix') || clusters.caller_hash
+        UNION ALL
+        SELECT (request->>'scope_prefix') || sessions.token_hash FROM sessions
+        WHERE sessions.customer_id = clusters.customer_id AND clusters.customer_id = payer.id)
       AND idempotency_keys.key = request->>'key' AND idempotency_keys.fingerprint = request->>'fingerprint'
       AND idempotency_keys.scope <> request->>'scope'
     WHERE clusters.quote_id = cluster->>'quote_id';
