@@ -15,7 +15,7 @@ import type { HoldLimits } from "./unpaid-holds.ts";
 
 type ReserveInput = InputOf<Operations["clusters.reserve"]>;
 
-const SCOPE_PREFIX = "clusters.reserve:";
+export const SCOPE_PREFIX = "clusters.reserve:";
 /** At this setting a caller's unpaid reservations are not counted at all. */
 const HOLDS_UNLIMITED = 1_000_000;
 /** Below the range that operating systems take ports for outgoing connections from. */

@@ -1,17 +1,18 @@
 import { type Cluster, type InputOf, type Operations, type OutputOf, VolleyError } from "@volley/schema";
 import { and, eq, gt, sql } from "drizzle-orm";
 import type { Context } from "../context.ts";
-import { sqlState } from "../db/database.ts";
+import { rows, sqlState } from "../db/database.ts";
 import { requireStorableText } from "../db/storable-text.ts";
 import { clusters, idempotencyKeys } from "../db/tables.ts";
 import { type IdempotencyRecord, idempotencyRecord } from "../idempotency/key.ts";
+import { accountOfSession } from "../identity/account-of-session.ts";
 import { requireWalletAddress } from "../identity/require-wallet-address.ts";
 import { requireAllowedAddress } from "../identity/screen-address.ts";
 import type { QuotePayload } from "../market/quote-payload.ts";
 import { verifyQuote } from "../market/quote-token.ts";
 import { awaitSettlement } from "../payments/x402/await-settlement.ts";
 import { type ReadPayment, readPayment } from "../payments/x402/read-payment.ts";
-import { buildReservation, reservationScope, totalOf } from "./build-reservation.ts";
+import { buildReservation, reservationScope, SCOPE_PREFIX, totalOf } from "./build-reservation.ts";
 import { clusterSecret } from "./cluster-secret.ts";
 import { reservationRefused } from "./reservation-refused.ts";
 import { toClusterResource } from "./to-cluster-resource.ts";
@@ -47,7 +48,7 @@ export async function reserveCluster(ctx: Context, input: InputOf<Reserve>): Pro
   const { rail, x402_payload } = input.payment;
   let sponsored: ReadPayment | null = null;
   if (rail === "x402") {
-    const known = await findReservation(ctx, record);
+    const known = (await findReservation(ctx, record)) ?? (await findByQuote(ctx, record, quote.id));
     if (known !== null) return await whenSettled(ctx, record, known);
     const request = { operation: "clusters.reserve", input: payable, amountMicroUsdc: totalOf(quote) } as const;
     sponsored = await readPayment(ctx, request, x402_payload);
@@ -91,6 +92,31 @@ async function findReservation(ctx: Context, { key, fingerprint }: IdempotencyRe
   if (stored.fingerprint !== fingerprint) throw mismatch();
   const { body } = stored.response as { body: string };
   return JSON.parse(body);
+}
+
+/**
+ * What the same request has made from another network address or by another session of the account, as the SQL
+ * function finds it too: its payer has no money left for it and must not be told that nothing was charged.
+ */
+async function findByQuote(
+  ctx: Context,
+  { key, fingerprint }: IdempotencyRecord,
+  quoteId: string,
+): Promise<Cluster | null> {
+  const account = ctx.actor.kind === "bearer" ? accountOfSession(ctx, ctx.actor.tokenHash) : sql`NULL`;
+  const [stored] = await rows<{ body: string }>(
+    ctx.db,
+    sql`SELECT idempotency_keys.response->>'body' AS body FROM clusters
+        JOIN idempotency_keys ON idempotency_keys.scope IN (
+            SELECT ${SCOPE_PREFIX} || clusters.caller_hash
+            UNION ALL
+            SELECT ${SCOPE_PREFIX} || sessions.token_hash FROM sessions
+            WHERE sessions.customer_id = clusters.customer_id AND clusters.customer_id IN (${account}))
+          AND idempotency_keys.key = ${key} AND idempotency_keys.fingerprint = ${fingerprint}
+          AND idempotency_keys.expires_at > ${ctx.clock.nowMs()}::bigint
+        WHERE clusters.quote_id = ${quoteId}`,
+  );
+  return stored === undefined ? null : JSON.parse(stored.body);
 }
 
 /**

@@ -4,7 +4,7 @@ import { getTransferSolInstruction, SYSTEM_PROGRAM_ADDRESS } from "@solana-progr
 import type { Cluster, Problem, Quote } from "@volley/schema";
 import { count, eq } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { clusters, sponsoredTransactions } from "../../api/db/tables.ts";
+import { clusters, idempotencyKeys, sponsoredTransactions } from "../../api/db/tables.ts";
 import { graphqlFace, restFace, sdkFace } from "../contract/faces.ts";
 import { freshKey, quoteFor } from "../contract/rentals.ts";
 import { createTestApp, type TestApp } from "../harness/app.ts";
@@ -197,6 +197,26 @@ describe("a payment is bound to its request", () => {
     const source = await ata(payer.address, address(app.chain.usdcMint));
     const left = await app.services.chain.tokenBalance(source, "confirmed");
     expect(left).toBe(50_000_000n - BigInt(quote.total.amount.replace(".", "")));
+  });
+
+  test("repeated from another network address it is the same cluster, also when its payer has nothing left", {
+    timeout: 60_000,
+  }, async () => {
+    const quote = await newQuote();
+    const key = freshKey();
+    const payer = await generateKeyPairSigner();
+    app.chain.chain.faucet({ address: payer.address, microUsdc: BigInt(quote.total.amount.replace(".", "")) });
+    const payment = await paymentFor(await requirementsFor({ quote }), payer, await blockhash());
+    const first = (await (await ask({ quote, key, payment })).json()) as Cluster;
+    // As if this had been asked from elsewhere.
+    const { db } = app.database;
+    await db.update(clusters).set({ callerHash: "elsewhere" }).where(eq(clusters.id, first.id));
+    await db.update(idempotencyKeys).set({ scope: "clusters.reserve:elsewhere" }).where(eq(idempotencyKeys.key, key));
+    const again = await ask({ quote, key, payment });
+    expect(again.status).toBe(201);
+    expect(await again.json()).toMatchObject({ id: first.id, secret: first.secret });
+    const other = await ask({ quote, payment });
+    expect(await other.json()).toMatchObject({ code: "payment_invalid" });
   });
 
   test("used 20 times at once with as many keys it is one cluster", { timeout: 60_000 }, async () => {
