@@ -102,6 +102,10 @@ export function chainPool(nodes: readonly PoolNode[], options: PoolOptions): Cha
       return await pool.agree(reading, (node) => node.tokenBalance(tokenAccount, commitment), String);
     },
 
+    async lamports(at, reading) {
+      return (await pool.agree(reading, (node) => node.lamports(at), String)) ?? 0n;
+    },
+
     async tokenAccount(at, reading) {
       const ask = (node: Chain) => node.tokenAccount(at);
       if (pool.quorum(reading) === 1) return await pool.inTurn(ask, (answer) => answer !== null);

@@ -160,6 +160,10 @@ export function rpcChain(rpc: Rpc<SolanaRpcApi>, options: RpcChainOptions): Chai
       return readTokenAmount(tokenAccount, account.data[0]);
     },
 
+    async lamports(at) {
+      return (await accountInfo(at, "confirmed"))?.lamports ?? 0n;
+    },
+
     async tokenAccount(at) {
       const account = await accountInfo(at, "confirmed");
       if (account === null || account.owner !== TOKEN_PROGRAM_ADDRESS) return null;
@@ -213,7 +217,7 @@ const whole = z.union([z.number().int().nonnegative(), z.bigint().nonnegative()]
 const context = z.object({ slot: whole });
 const accountAnswer = z.object({
   context,
-  value: z.object({ owner: z.string(), data: z.tuple([z.string()], z.unknown()) }).nullable(),
+  value: z.object({ lamports: whole, owner: z.string(), data: z.tuple([z.string()], z.unknown()) }).nullable(),
 });
 const statusAnswer = z.object({
   context,

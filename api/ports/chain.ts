@@ -97,6 +97,8 @@ export interface Chain {
   sendTransaction(transactionBase64: string): Promise<void>;
   /** Micro-units that a token account holds; null when the account doesn't exist. */
   tokenBalance(tokenAccount: string, commitment: "confirmed" | "finalized", reading?: Reading): Promise<bigint | null>;
+  /** Lamports of a wallet; 0 where there is none. */
+  lamports(address: string, reading?: Reading): Promise<bigint>;
   /** How a token account is; null when no node knows it. */
   tokenAccount(tokenAccount: string, reading?: Reading): Promise<TokenAccountState | null>;
   /** The program that owns an account; null when there is none at the address. */

@@ -1,10 +1,11 @@
 import { getCreateAssociatedTokenIdempotentInstruction } from "@solana-program/token";
 import { parseId } from "@volley/schema/ids";
 import { eq, sql } from "drizzle-orm";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openDatabase, sqlState } from "../../api/db/database.ts";
 import { alarms, customers, events, refundAttempts, refunds, treasurySignings } from "../../api/db/tables.ts";
 import { createRefund } from "../../api/payments/refunds/create-refund.ts";
+import type { Chain } from "../../api/ports/chain.ts";
 import { recordSigning } from "../../api/treasury/record-signing.ts";
 import { processRefund } from "../../api/treasury/refunds/process-refund.ts";
 import type { TreasuryLimits } from "../../api/treasury/treasury-settings.ts";
@@ -92,6 +93,41 @@ test("fees count too", async () => {
   await processRefund(tight, second);
   expect(await refundOf(second)).toMatchObject({ status: "held", reason: expect.stringContaining("lamports today") });
   await world.finishRefund(second);
+});
+
+describe("a treasury whose wallet can't pay", () => {
+  const chainThat = (parts: Partial<Chain>) => world.with({ chain: { ...world.ctx.chain, ...parts } });
+  const signings = async () => (await world.db.select().from(treasurySignings)).length;
+
+  test.each([
+    ["USDC", { tokenBalance: async () => CREDIT - 1n }],
+    ["SOL", { lamports: async () => 895_879n }],
+  ])(
+    "for want of %s signs nothing, which would count against the day, and goes on when it can",
+    async (what, parts) => {
+      const [id = ""] = await pendingRefunds(1);
+      const before = await signings();
+      expect(await processRefund(chainThat(parts), id)).toEqual({ dueAtMs: world.clock.nowMs() + 60_000 });
+      expect(await refundOf(id)).toMatchObject({ status: "held", reason: expect.stringContaining(what) });
+      expect(await signings()).toBe(before);
+      expect(await alarmNames()).toEqual(["refunds_held"]);
+      await world.finishRefund(id);
+      expect(await refundOf(id)).toMatchObject({ status: "finalized", reason: null });
+      expect(await alarmNames()).toEqual([]);
+    },
+  );
+
+  test("is not believed to be so on one node's word", async () => {
+    const [id = ""] = await pendingRefunds(1);
+    const { tokenBalance, lamports } = world.ctx.chain;
+    const lying = chainThat({
+      tokenBalance: async (account, commitment, reading) =>
+        reading === undefined ? 0n : tokenBalance(account, commitment, reading),
+      lamports: async (address, reading) => (reading === undefined ? 0n : lamports(address, reading)),
+    });
+    await world.finishRefund(id, lying);
+    expect(await refundOf(id)).toMatchObject({ status: "finalized" });
+  });
 });
 
 test("what the sponsor's wallet spends on payments that anybody may ask for holds up no refund", async () => {

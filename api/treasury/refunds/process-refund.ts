@@ -31,6 +31,7 @@ import { overTransactionLimit, recordSigning } from "../record-signing.ts";
 import type { TreasuryContext } from "../treasury-context.ts";
 import { accountOf, frozenReason } from "./frozen-reason.ts";
 import { holdRefund, type Obstacle } from "./hold-refund.ts";
+import { treasuryShort } from "./treasury-short.ts";
 
 type Attempt = typeof refundAttempts.$inferSelect;
 
@@ -78,7 +79,10 @@ async function obstacleOf(ctx: TreasuryContext, refund: RefundRow): Promise<Obst
     return { reason: `The address is on the sanctions list of ${ctx.screening?.listDate}.`, raisesAlarm: true };
   }
   const unable = await unableToReceive(ctx, refund);
-  if (unable === null) return null;
+  if (unable === null) {
+    const short = await treasuryShort(ctx, refund.amountMicroUsdc);
+    return short === null ? null : { reason: short, raisesAlarm: true };
+  }
   // Bytes that are dead have gone out, so its holder may have been told that it was sent: it waits for the address.
   if (await hasAttempts(ctx, refund)) return { reason: unable, raisesAlarm: true };
   await returnUnable(ctx, refund);
