@@ -341,6 +341,7 @@ export interface Bill {
   compute: Money;
   platformFee: Money;
   charged: Money;
+  /** What has come, less what other refunds sent back: charged and refund add up to it. */
   paid: Money;
   refund: BillRefund;
   /** Null until it is signed, and where receipts are off. */

@@ -9,6 +9,7 @@ import { clusters, executionRanks, leases, payments } from "../db/tables.ts";
 import { appendEvent } from "../events/append.ts";
 import { customerAccount, lockAccount } from "../ledger/accounts.ts";
 import { settleBill } from "../ledger/settle-bill.ts";
+import { netPaid } from "../payments/refunds/net-paid.ts";
 import { refundRest } from "../payments/refunds/refund-rest.ts";
 import { computeBill } from "./compute-bill.ts";
 import type { LeaseRow } from "./load-nodes.ts";
@@ -38,7 +39,7 @@ export async function endCluster(
   ending: Ending,
 ): Promise<{ nodeIds: string[] }> {
   const nowMs = ctx.clock.nowMs();
-  const received = await closePayments(tx, cluster.id);
+  await closePayments(tx, cluster.id);
   const carried = await stopLeases(ctx, tx, cluster, ending);
 
   // One that the balance pays takes it first, so one that leaves its rest to it must not come to it last.
@@ -56,7 +57,7 @@ export async function endCluster(
     compute: toMoney(charges.computeMicroUsdc),
     platform_fee: toMoney(charges.platformFeeMicroUsdc),
     charged: toMoney(charges.totalMicroUsdc),
-    paid: toMoney(received),
+    paid: toMoney(await netPaid(tx, cluster.id, refund.id)),
     refund,
   };
 
@@ -90,10 +91,10 @@ export function notifyEnded(ctx: Context, clusterId: string, nodeIds: readonly s
   for (const nodeId of new Set(nodeIds)) ctx.hints.notify(`node:${nodeId}`);
 }
 
-/** Money that comes from now on is late. @returns what has come so far */
-async function closePayments(tx: Transaction, clusterId: string): Promise<bigint> {
-  const own = await tx
-    .select()
+/** Money that comes from now on is late. */
+async function closePayments(tx: Transaction, clusterId: string): Promise<void> {
+  await tx
+    .select({ id: payments.id })
     .from(payments)
     .where(eq(payments.clusterId, clusterId))
     .orderBy(payments.id)
@@ -102,7 +103,6 @@ async function closePayments(tx: Transaction, clusterId: string): Promise<bigint
     .update(payments)
     .set({ status: "expired" })
     .where(and(eq(payments.clusterId, clusterId), inArray(payments.status, ["pending", "detected"])));
-  return own.reduce((sum, payment) => sum + payment.receivedMicroUsdc, 0n);
 }
 
 /** A lease that never was to run is given back at once; every other one only when its absence was observed. */

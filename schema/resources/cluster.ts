@@ -58,7 +58,7 @@ export const billSchema = z
     compute: moneySchema,
     platform_fee: moneySchema,
     charged: moneySchema,
-    paid: moneySchema,
+    paid: moneySchema.describe("What has come, less what other refunds sent back: charged and refund add up to it."),
     refund: z
       .object({
         id: z.string().nullable().describe("Null when nothing is sent on chain."),

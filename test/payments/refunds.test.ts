@@ -7,6 +7,7 @@ import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import { refundAttempts } from "../../api/db/tables.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
 import { associatedTokenAddress } from "../../api/local/chain/keys.ts";
+import { cancelRefund } from "../../api/payments/refunds/cancel-refund.ts";
 import { createRefund } from "../../api/payments/refunds/create-refund.ts";
 import { getRefund } from "../../api/payments/refunds/get-refund.ts";
 import { type Chain, ChainError } from "../../api/ports/chain.ts";
@@ -322,6 +323,45 @@ test("what came while a refund was under way is on the bill when that refund is 
     charged: { amount: "0.000000" },
     paid: { amount: "8.000000" },
     refund: { id: null, to: "credit", amount: { amount: "8.000000" } },
+  });
+});
+
+describe("what was sent back before the end is not on the bill as paid", () => {
+  const billOf = async (reservation: Reservation) => (await world.cluster(reservation)).bill;
+
+  test("so that the bill adds up, wherever the rest goes", async () => {
+    const receiver = await emptyWallet();
+    for (const where of [{}, { refundAddress: receiver.address }]) {
+      const reservation = await world.reserve({ amountMicroUsdc: AMOUNT, ...where });
+      await world.pay(await world.wallet(), AMOUNT + SURPLUS, [reservation.reference]);
+      world.advance(1);
+      await world.watch(reservation);
+      const before = await create(reservation, receiver.address);
+      await world.catchUp();
+      await world.finishRefund(before.id);
+      await failCluster(reservation);
+      expect(await billOf(reservation)).toMatchObject({
+        charged: { amount: "0.000000" },
+        paid: { amount: "5.000000" },
+        refund: { amount: { amount: "5.000000" } },
+      });
+      await world.pay(await world.wallet(), 1_000_000n, [reservation.reference]);
+      await world.catchUp();
+      const more = "refundAddress" in where ? "5.000000" : "6.000000";
+      expect(await billOf(reservation)).toMatchObject({ paid: { amount: more }, refund: { amount: { amount: more } } });
+    }
+  });
+
+  test("and is paid again when it was taken back after all", async () => {
+    const { reservation, refund } = await withCredit();
+    await failCluster(reservation);
+    expect(await billOf(reservation)).toMatchObject({ paid: { amount: "5.000000" } });
+    await cancelRefund(world.holder(reservation, `cancel ${refund.id}`), { id: parseId("refund", refund.id) });
+    expect(await billOf(reservation)).toMatchObject({
+      paid: { amount: "8.000000" },
+      refund: { id: null, to: "credit", amount: { amount: "8.000000" } },
+    });
+    expect(await world.faults()).toEqual([]);
   });
 });
 

@@ -28,7 +28,9 @@ export async function returnToCredit(ctx: Maker, tx: Transaction, refund: Refund
   await clearHeldAlarm(tx);
   if (clusterId === null) return;
   const cluster = await lockCluster(tx, clusterId);
-  if (cluster?.bill?.refund.id !== id) return;
+  if (cluster === null || cluster.bill === null) return;
+  const { refund: named } = cluster.bill;
+  if (named.id !== id && named.to !== "credit") return;
   const amount = toMoney(await availableCredit(tx, clusterId));
   const credited = { id: null, amount, to: "credit", status: "credited", signature: null } as const;
   // It names no refund any more, so it also says what has come while that one was under way.

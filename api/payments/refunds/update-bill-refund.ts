@@ -3,7 +3,8 @@ import type { Bill } from "@volley/schema/resources/cluster";
 import { eq } from "drizzle-orm";
 import type { ClusterRow } from "../../clusters/open-cluster.ts";
 import type { Transaction } from "../../db/database.ts";
-import { clusters, payments } from "../../db/tables.ts";
+import { clusters } from "../../db/tables.ts";
+import { netPaid } from "./net-paid.ts";
 
 /**
  * An ended cluster's credit has changed or is on its way back: its bill says so, as long as it named no refund yet.
@@ -11,11 +12,7 @@ import { clusters, payments } from "../../db/tables.ts";
  */
 export async function updateBillRefund(tx: Transaction, cluster: ClusterRow, refund: Bill["refund"]): Promise<void> {
   if (cluster.bill === null || cluster.bill.refund.id !== null) return;
-  const received = await tx
-    .select({ amount: payments.receivedMicroUsdc })
-    .from(payments)
-    .where(eq(payments.clusterId, cluster.id));
-  const paid = toMoney(received.reduce((sum, { amount }) => sum + amount, 0n));
+  const paid = toMoney(await netPaid(tx, cluster.id, refund.id));
   await tx
     .update(clusters)
     .set({ bill: { ...cluster.bill, paid, refund } })
