@@ -77,7 +77,7 @@ export class ContainerRuntime implements WorkloadRuntime {
 
   async list(): Promise<readonly ObservedWorkload[]> {
     const observed: ObservedWorkload[] = [];
-    for (const container of await listContainers(this.#options.engine, { [labels.node]: this.#options.nodeId })) {
+    for (const container of await this.#workloads({ [labels.node]: this.#options.nodeId })) {
       const { [labels.lease]: leaseId, [labels.cluster]: clusterId, [labels.rank]: rank } = container.labels;
       if (leaseId !== undefined && clusterId !== undefined) {
         const state = toState(container.state);
@@ -155,8 +155,14 @@ export class ContainerRuntime implements WorkloadRuntime {
   }
 
   async #find(leaseId: string): Promise<EngineContainer | null> {
-    const [container] = await listContainers(this.#options.engine, { [labels.lease]: leaseId });
+    const [container] = await this.#workloads({ [labels.lease]: leaseId });
     return container ?? null;
+  }
+
+  /** A container that somebody made from a workload's image has its labels, too, but not the name that they lead to. */
+  async #workloads(having: Readonly<Record<string, string>>): Promise<readonly EngineContainer[]> {
+    const found = await listContainers(this.#options.engine, having);
+    return found.filter((container) => container.name === containerName(container.labels[labels.lease] ?? ""));
   }
 }
 

@@ -2,6 +2,7 @@ import { type EngineConnection, engineStatus } from "./engine-connection.ts";
 
 export interface EngineContainer {
   readonly id: string;
+  readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   /** In the engine's own words: Podman and Docker have different ones. */
   readonly state: string;
@@ -28,6 +29,7 @@ export async function listContainers(engine: EngineConnection, having: Labels): 
     const found = await askPodman<PodmanContainer>(engine, "containers/json", having);
     return found.map((container) => ({
       id: container.Id,
+      name: container.Names?.[0] ?? "",
       labels: container.Labels ?? {},
       state: container.State,
       exitCode: container.Exited ? container.ExitCode : null,
@@ -37,6 +39,8 @@ export async function listContainers(engine: EngineConnection, having: Labels): 
   return Promise.all(
     found.map(async (container) => ({
       id: container.Id,
+      // Docker writes the path of its parent before it.
+      name: container.Names[0]?.slice(1) ?? "",
       labels: container.Labels,
       state: container.State,
       exitCode: container.State === "exited" ? await dockerExitCode(engine, container.Id) : null,
@@ -56,6 +60,7 @@ export async function listNetworks(engine: EngineConnection, having: Labels): Pr
 
 interface PodmanContainer {
   readonly Id: string;
+  readonly Names: readonly string[] | null;
   readonly Labels: Labels | null;
   readonly State: string;
   readonly Exited: boolean;

@@ -35,7 +35,7 @@ it("a network that cannot be removed keeps no other from being removed, and is t
 });
 
 it("a sweep sets the rules again that keep clusters apart, when somebody has dropped them", async () => {
-  const container = { Id: "c1", Labels: {}, State: "running" };
+  const container = { Id: "c1", Names: ["/volley-ls_a"], Labels: {}, State: "running" };
   const engine = engineWithNetworks(["cl_one"], { listContainers: async () => [container] });
   const rules = new Set<string>();
   const iptables: RunCommand = async (_file, [_wait, _seconds, _table, _mangle, how, ...rule]) => {

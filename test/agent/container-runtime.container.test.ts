@@ -218,6 +218,24 @@ describe.skipIf(engine === null)("the container runtime", () => {
     expect(await listNetworks(connection, { [labels.node]: nodeId })).toEqual([]);
   });
 
+  it("takes no container for a workload that only bears its labels, as one made from its image does", async () => {
+    const spec = workload();
+    await withRunning([spec], async (runtime) => {
+      const options = containerOptions(spec, { nodeId, image: await ensureImage(null), flavor: connection.flavor });
+      const copy = { name: uniqueId("copy"), Image: options.Image, Labels: options.Labels, Cmd: ["true"] };
+      const stranger = await docker.createContainer(copy);
+      try {
+        expect(only(await runtime.list())).toMatchObject({ leaseId: spec.leaseId, state: "running" });
+        await runtime.stop(spec.leaseId, { graceMs: 0 });
+        expect(await runtime.list()).toEqual([]);
+        await expect(stranger.inspect()).resolves.toMatchObject({ Id: stranger.id });
+      } finally {
+        await stranger.remove({ force: true });
+        await runtime.sweep();
+      }
+    });
+  });
+
   it("says which image cannot be fetched, and leaves nothing behind", async () => {
     const spec = workload({ image: "localhost:9/nobody/has-this:1" });
     await expect(newRuntime().start(spec)).rejects.toMatchObject({
