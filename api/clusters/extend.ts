@@ -23,6 +23,7 @@ import { bill } from "../market/price.ts";
 import { availableCredit } from "../payments/available-credit.ts";
 import { requireChainOpen } from "../payments/chain-closed.ts";
 import { commitmentFor } from "../payments/inbound/commitment-for.ts";
+import { isFinalEnough } from "../payments/inbound/is-final-enough.ts";
 import { insufficientBalance } from "../payments/insufficient-balance.ts";
 import { newReference } from "../payments/solana-pay/transfer-request.ts";
 import { type PaymentRow, toPaymentResource } from "../payments/to-payment-resource.ts";
@@ -62,7 +63,7 @@ export async function extendCluster(ctx: Context, input: InputOf<Extend>): Promi
       payment: null,
     };
     if (input.dry_run) return extension;
-    if ((await availableCredit(tx, id)) >= total) {
+    if ((await availableCredit(tx, id)) >= total && (await isFinalEnough(ctx, tx, id))) {
       await payFromCredit(ctx, tx, cluster, input.duration_seconds, total);
       return extension;
     }

@@ -1,15 +1,19 @@
+import { parseId } from "@volley/schema/ids";
 import { parseUsdc } from "@volley/schema/money";
 import { eq, inArray } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endCluster } from "../../api/clusters/end-cluster.ts";
+import { extendCluster } from "../../api/clusters/extend.ts";
 import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import type { Context } from "../../api/context.ts";
 import { chainCursors, clusters, inboundTransfers, leases } from "../../api/db/tables.ts";
 import { auditLedger } from "../../api/ledger/audit-ledger.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
+import { getBalance } from "../../api/payments/balance/get-balance.ts";
 import { confirmFinality } from "../../api/payments/inbound/confirm-finality.ts";
 import { treasuryAccount } from "../../api/payments/inbound/treasury-account.ts";
 import { type Chain, ChainError } from "../../api/ports/chain.ts";
+import { type SignedIn, signIn } from "../harness/account.ts";
 import type { Reservation } from "../harness/reservation.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 
@@ -29,7 +33,7 @@ const rowOf = async (signature: string) => {
 
 async function paid(surplus = 0n): Promise<{ reservation: Reservation; signature: string }> {
   const reservation = await world.reserve({ amountMicroUsdc: AMOUNT });
-  const signature = await world.pay(await world.wallet(), AMOUNT + surplus, [reservation.reference]);
+  const signature = await world.pay(await world.wallet(AMOUNT + surplus), AMOUNT + surplus, [reservation.reference]);
   world.advance(1);
   await world.watch(reservation);
   return { reservation, signature };
@@ -158,6 +162,73 @@ describe("a transfer that was seen at confirmed", () => {
     expect(before.postedMicroUsdc - after.postedMicroUsdc).toBe(parseUsdc(bill?.charged.amount ?? ""));
     expect((await auditLedger(world.ctx)).filter((result) => !result.holds)).toEqual([]);
   });
+});
+
+describe("more than may count at confirmed, beyond what was asked for", () => {
+  const SURPLUS = 150_000_000n;
+
+  test("pays for no extension before it is final", async () => {
+    const { reservation } = await paid(SURPLUS);
+    const nowMs = world.clock.nowMs();
+    await world.db
+      .update(clusters)
+      .set({ status: "running", readyAt: nowMs, endsAt: nowMs + 3_600_000 })
+      .where(eq(clusters.id, reservation.clusterId));
+    const extend = (key: string) =>
+      extendCluster(world.holder(reservation, `${key} of ${reservation.clusterId}`), {
+        id: parseId("cluster", reservation.clusterId),
+        duration_seconds: 1_800,
+        dry_run: false,
+      });
+    expect(await extend("too early")).toMatchObject({ payment: { status: "pending" } });
+    await world.catchUp();
+    expect(await extend("final")).toMatchObject({ payment: null });
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("is no balance before it is final, and then goes there by itself", async () => {
+    const { who, reservation } = await paidByAccount(SURPLUS);
+    await end(reservation, null);
+    expect(await availableOf(who)).toBe("0.000000");
+    const bill = (amount: string, to: string) => ({ paid: { amount }, refund: { to, amount: { amount } } });
+    expect(await world.cluster(reservation)).toMatchObject({ bill: bill("155.000000", "credit") });
+    await world.catchUp();
+    expect(await availableOf(who)).toBe("155.000000");
+    expect(await world.cluster(reservation)).toMatchObject({ bill: bill("155.000000", "balance") });
+
+    await world.pay(await world.wallet(SURPLUS), SURPLUS, [reservation.reference]);
+    world.advance(1);
+    await world.sweep();
+    expect(await availableOf(who)).toBe("155.000000");
+    expect(await world.cluster(reservation)).toMatchObject({ bill: bill("155.000000", "balance") });
+    await world.catchUp();
+    expect(await availableOf(who)).toBe("305.000000");
+    expect(await world.cluster(reservation)).toMatchObject({ bill: bill("305.000000", "balance") });
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("leaves no loss when it vanishes after the end", async () => {
+    const { who, reservation, signature } = await paidByAccount(SURPLUS);
+    await end(reservation, null);
+    await untilDropped(signature);
+    expect(await availableOf(who)).toBe("0.000000");
+    expect(await world.cluster(reservation)).toMatchObject({
+      bill: { paid: { amount: "0.000000" }, refund: { amount: { amount: "0.000000" } } },
+    });
+    await world.db.delete(chainCursors);
+    await world.catchUp();
+    expect(await availableOf(who)).toBe("155.000000");
+    expect(await world.faults()).toEqual([]);
+  });
+
+  async function paidByAccount(surplus: bigint) {
+    const who = await signIn(world.ctx, await world.wallet());
+    const found = await paid(surplus);
+    const { clusterId } = found.reservation;
+    await world.db.update(clusters).set({ customerId: who.account.id }).where(eq(clusters.id, clusterId));
+    return { who, ...found };
+  }
+  const availableOf = async (who: SignedIn) => (await getBalance(who.as(), {})).available.amount;
 });
 
 describe("of more transfers than one look takes", () => {

@@ -18,8 +18,7 @@ import { openHoldsOf } from "../../ledger/holds-of.ts";
 import { post } from "../../ledger/post.ts";
 import { resolve } from "../../ledger/resolve.ts";
 import { smaller } from "../../ledger/smaller.ts";
-import { refundRest } from "../refunds/refund-rest.ts";
-import { updateBillRefund } from "../refunds/update-bill-refund.ts";
+import { refundAgain } from "../refunds/refund-again.ts";
 import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import { type InboundRow, inboundReference } from "./inbound-reference.ts";
 import { recoverableOf, takeBackRefunds, takeBackRest } from "./take-back.ts";
@@ -129,15 +128,9 @@ async function dropFromCluster(
     const { nodeIds } = await endCluster(ctx, tx, cluster, { status: "stopping", reason: "unpaid", meteredUntilMs });
     return { clusterId, nodeIds };
   }
-  await refundAgain(ctx, tx, clusterId);
+  const now = await lockCluster(tx, clusterId);
+  if (now !== null) await refundAgain(ctx, tx, now);
   return null;
-}
-
-/** What is left of an ended cluster's money goes where it was to go. */
-async function refundAgain(ctx: Context, tx: Transaction, clusterId: string): Promise<void> {
-  const cluster = await lockCluster(tx, clusterId);
-  if (cluster === null || cluster.bill === null) return;
-  await updateBillRefund(tx, cluster, await refundRest(ctx, tx, cluster));
 }
 
 async function reverse(ctx: Context, tx: Transaction, debit: string, amount: bigint, reference: string): Promise<void> {

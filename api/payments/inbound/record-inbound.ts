@@ -5,8 +5,7 @@ import type { Transaction } from "../../db/database.ts";
 import { clusters, inboundTransfers, payments } from "../../db/tables.ts";
 import { CHAIN_ACCOUNT, customerAccount, openAccount, UNALLOCATED_ACCOUNT } from "../../ledger/accounts.ts";
 import { post } from "../../ledger/post.ts";
-import { refundRest } from "../refunds/refund-rest.ts";
-import { updateBillRefund } from "../refunds/update-bill-refund.ts";
+import { refundAgain } from "../refunds/refund-again.ts";
 import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import type { AttributedTransfer } from "./attribute-transfers.ts";
 import { inboundReference } from "./inbound-reference.ts";
@@ -187,6 +186,5 @@ async function follow(ctx: Context, tx: Transaction, payee: Payee, arrival: Arri
   } else if (payment.status !== "expired") {
     await settlePayment(ctx, tx, cluster, payment, signature);
   }
-  // After the end there is nothing left to wait for: credit goes where the renter wanted it.
-  if (cluster.bill !== null && added > 0n) await updateBillRefund(tx, cluster, await refundRest(ctx, tx, cluster));
+  await refundAgain(ctx, tx, cluster);
 }

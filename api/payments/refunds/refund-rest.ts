@@ -1,13 +1,14 @@
 import { parseUsdc, toMoney } from "@volley/schema/money";
 import type { Bill, KeptBill } from "@volley/schema/resources/cluster";
 import { and, eq, inArray } from "drizzle-orm";
-import { type Maker, newId } from "../../context.ts";
+import { type Context, type Maker, newId } from "../../context.ts";
 import type { Transaction } from "../../db/database.ts";
 import { refunds } from "../../db/tables.ts";
 import { customerAccount, openAccount } from "../../ledger/accounts.ts";
 import { freedOfBalance } from "../../ledger/holds-of.ts";
 import { post } from "../../ledger/post.ts";
 import { availableCredit } from "../available-credit.ts";
+import { isFinalEnough } from "../inbound/is-final-enough.ts";
 import { beginRefund, toBillRefund } from "./begin-refund.ts";
 import { REFUNDS_PER_DAY_MAX, refundsOfDay } from "./refunds-of-day.ts";
 
@@ -24,21 +25,37 @@ export interface RestOwner {
 
 /**
  * Sends the cluster's whole credit where its renter wants it: to the address that was set, else into the account's
- * balance, else it stays credit of the cluster. The caller holds the cluster's row.
+ * balance as soon as it is final enough to be spent there, else it stays credit of the cluster. The caller holds the
+ * cluster's row.
  * @returns the refund's part of the cluster's bill
  */
-export async function refundRest(ctx: Maker, tx: Transaction, cluster: RestOwner): Promise<Bill["refund"]> {
-  const amountMicroUsdc = await availableCredit(tx, cluster.id);
-  const { refundAddress: toAddress } = cluster;
-  if (toAddress !== null && amountMicroUsdc > 0n && !(await mustWait(ctx, tx, cluster.id, toAddress))) {
-    const owner = { clusterId: cluster.id };
-    // Whoever reserved chose it before there was anything to steal, so it need not wait.
-    const order = { owner, toAddress, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
-    return toBillRefund(await beginRefund(ctx, tx, order));
-  }
-  if (cluster.customerId !== null && cluster.refundAddress === null) {
-    return await moveToBalance(ctx, tx, cluster, cluster.customerId, amountMicroUsdc);
-  }
+export async function refundRest(
+  ctx: Maker & Pick<Context, "settings">,
+  tx: Transaction,
+  cluster: RestOwner,
+): Promise<Bill["refund"]> {
+  const { id, customerId, refundAddress } = cluster;
+  if (refundAddress !== null) return await sendRest(ctx, tx, id, refundAddress);
+  const amountMicroUsdc = await availableCredit(tx, id);
+  if (customerId === null || !(await isFinalEnough(ctx, tx, id))) return toCredit(amountMicroUsdc);
+  return await moveToBalance(ctx, tx, cluster, customerId, amountMicroUsdc);
+}
+
+/** {@link refundRest} of a cluster with an address. */
+export async function sendRest(
+  ctx: Maker,
+  tx: Transaction,
+  clusterId: string,
+  toAddress: string,
+): Promise<Bill["refund"]> {
+  const amountMicroUsdc = await availableCredit(tx, clusterId);
+  if (amountMicroUsdc === 0n || (await mustWait(ctx, tx, clusterId, toAddress))) return toCredit(amountMicroUsdc);
+  // Whoever reserved chose it before there was anything to steal, so it need not wait.
+  const order = { owner: { clusterId }, toAddress, amountMicroUsdc, notBeforeMs: ctx.clock.nowMs() };
+  return toBillRefund(await beginRefund(ctx, tx, order));
+}
+
+function toCredit(amountMicroUsdc: bigint): Bill["refund"] {
   return { id: null, amount: toMoney(amountMicroUsdc), to: "credit", status: "credited", signature: null };
 }
 

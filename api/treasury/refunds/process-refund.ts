@@ -23,7 +23,7 @@ import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refun
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
 import { clearHeldAlarm } from "../../payments/refunds/held-alarm.ts";
 import { isUnsigned } from "../../payments/refunds/is-unsigned.ts";
-import { refundRest } from "../../payments/refunds/refund-rest.ts";
+import { sendRest } from "../../payments/refunds/refund-rest.ts";
 import { returnToCredit } from "../../payments/refunds/return-to-credit.ts";
 import { updateBillRefund } from "../../payments/refunds/update-bill-refund.ts";
 import { ChainError, TWO_NODES } from "../../ports/chain.ts";
@@ -321,7 +321,7 @@ async function finalize(ctx: TreasuryContext, refund: RefundRow, attempt: Attemp
     });
     // What has come while this one was under way.
     if (cluster !== null && cluster.bill !== null && cluster.refundAddress !== null) {
-      await updateBillRefund(tx, cluster, await refundRest(ctx, tx, cluster));
+      await updateBillRefund(tx, cluster, await sendRest(ctx, tx, cluster.id, cluster.refundAddress));
     }
   });
   notifyOwner(ctx, refund);
