@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, verify } from "node:crypto";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeSignatureText, parseNodeProof } from "@volley/schema/node-signature";
@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { encodeData, splitData } from "../../agent/control/encode-chunk.ts";
 import { signRequests } from "../../agent/control/sign-requests.ts";
 import { Counters } from "../../agent/state/counters.ts";
+import { lockDataDirectory } from "../../agent/state/data-lock.ts";
 import { loadNodeKey } from "../../agent/state/identity.ts";
 import { LeaseBook } from "../../agent/state/lease-book.ts";
 
@@ -96,6 +97,16 @@ describe("the key", () => {
     const { publicKey } = loadNodeKey(directory);
     expect(loadNodeKey(directory).publicKey).toBe(publicKey);
     expect((await stat(join(directory, "node-key.pem"))).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe("the lock of the directory", () => {
+  it("is taken by one of several agents that find the lock of one that was killed", async () => {
+    const directory = await newDirectory();
+    await writeFile(join(directory, "agent.lock"), JSON.stringify({ pid: process.pid, startedAt: "before the crash" }));
+    const agents = await Promise.allSettled([1, 2, 3].map(() => lockDataDirectory(directory)));
+    expect(agents.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
+    expect(await readdir(directory)).toEqual(["agent.lock"]);
   });
 });
 
