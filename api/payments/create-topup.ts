@@ -7,6 +7,7 @@ import { customers, payments } from "../db/tables.ts";
 import { runIdempotent } from "../idempotency/run-idempotent.ts";
 import { openAccount, requireUnfrozen } from "../identity/open-account.ts";
 import { insertCardTopup, showCheckout } from "./cards/card-topup.ts";
+import { owesForCards } from "./cards/freeze-for-cards.ts";
 import { requireChainOpen } from "./chain-closed.ts";
 import { commitmentFor } from "./inbound/commitment-for.ts";
 import { newReference } from "./solana-pay/transfer-request.ts";
@@ -29,7 +30,9 @@ export async function createTopup(ctx: Context, input: InputOf<Create>): Promise
   const topup = await runIdempotent(ctx, { operation: "topups.create", input }, async (tx) => {
     // One at a time, so that the limits hold for requests that come together.
     await tx.select({ id: customers.id }).from(customers).where(eq(customers.id, customerId)).for("no key update");
-    await requireUnfrozen(tx, customerId);
+    // A card took back what was spent: USDC that nobody can take back are how the account gets out of that.
+    const isWayOut = input.rail === "solana_pay" && (await owesForCards(tx, customerId));
+    if (!isWayOut) await requireUnfrozen(tx, customerId);
     await requireRoom(tx, customerId);
     return toPaymentResource(ctx.settings, await ask(ctx, tx, customerId, amountMicroUsdc));
   });

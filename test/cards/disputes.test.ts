@@ -6,6 +6,8 @@ import { customers } from "../../api/db/tables.ts";
 import { CARD_ACCOUNT } from "../../api/ledger/accounts.ts";
 import { LedgerError } from "../../api/ledger/errors.ts";
 import { applyCardState } from "../../api/payments/cards/apply-card-state.ts";
+import { recordInbound } from "../../api/payments/inbound/record-inbound.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import type { StripeEvent } from "./fake-stripe.ts";
 import { type CardWorld, HOLD_MS, newCardWorld, USDC } from "./world.ts";
 
@@ -62,6 +64,36 @@ describe("refunds", () => {
     await world.pass(86_400_000);
     expect(await moneyOf(account)).toEqual({ balance: 1000, maturing: 0, disputed: 0 });
     expect(await isFrozen(account)).toBe(false);
+  });
+
+  test("of money that was spent can be paid off by a top-up from a wallet, though not by card", async () => {
+    const { account, id } = await customer("matured", 20n * USDC);
+    await tell(world.stripe.refund(id, 2500));
+    await expect(world.ask(account)).rejects.toMatchObject({ code: "account_frozen" });
+    const topup = await world.askWallet(account, 21n * USDC);
+    const { reference } = solanaPayOf(topup);
+    await recordInbound(world.ctx, {
+      signature: topup.id,
+      slot: 1n,
+      blockTimeSeconds: null,
+      transfers: [{ index: 0, amountMicroUsdc: 21n * USDC, sourceOwner: null, referenceKeys: [], reference }],
+      finality: "finalized",
+    });
+    await world.work();
+    expect(await moneyOf(account)).toEqual({ balance: 100, maturing: 0, disputed: 0 });
+    expect(await world.card(id)).toMatchObject({ lossMicroUsdc: 0n });
+    expect(await isFrozen(account)).toBe(false);
+  });
+
+  test("that took nothing which was spent leave a frozen account without a top-up to make", async () => {
+    const { account, id } = await customer("matured");
+    await tell(world.stripe.dispute(id, 2500));
+    await expect(world.askWallet(account, 5n * USDC)).rejects.toMatchObject({ code: "account_frozen" });
+    const other = await customer("matured", 20n * USDC);
+    const byHand = { frozenAt: 1, frozenReason: "by hand" };
+    await world.db.update(customers).set(byHand).where(eq(customers.id, other.account));
+    await tell(world.stripe.refund(other.id, 2500));
+    await expect(world.askWallet(other.account, 5n * USDC)).rejects.toMatchObject({ code: "account_frozen" });
   });
 
   test("are not undone by what was read before them and comes to be applied after", async () => {

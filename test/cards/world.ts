@@ -82,6 +82,11 @@ export async function newCardWorld(connectionsMax = 10) {
         { ...ctx, actor: actorOf(accountId), idempotencyKey: `key-${++keys}`, ...parts },
         { amount: formatUsdc(amount), rail: "stripe" },
       ),
+    askWallet: async (accountId: string, amount: bigint): Promise<Payment> =>
+      createTopup(
+        { ...ctx, actor: actorOf(accountId), idempotencyKey: `key-${++keys}` },
+        { amount: formatUsdc(amount), rail: "solana_pay" },
+      ),
     /** As it is when the process dies between the payment's row and its page. */
     async askAndCrash(accountId: string, amount = 25n * USDC): Promise<string> {
       return (await database.db.transaction((tx) => insertCardTopup(ctx, tx, accountId, amount))).id;

@@ -34,3 +34,15 @@ export async function freezeForCards(ctx: Context, tx: Transaction, customerId: 
       .where(and(ofAccount, eq(customers.frozenReason, CARD_REASON)));
   }
 }
+
+/** Whether the account is frozen for cards and owes what one of them took back, which its balance pays off by itself. */
+export async function owesForCards(tx: Transaction, customerId: string): Promise<boolean> {
+  const [found] = await rows<{ owes: boolean }>(
+    tx,
+    sql`SELECT EXISTS (
+          SELECT 1 FROM customers AS a JOIN payments AS p ON p.customer_id = a.id
+          JOIN card_payments AS c ON c.payment_id = p.id
+          WHERE a.id = ${customerId} AND a.frozen_reason = ${CARD_REASON} AND c.loss_micro_usdc > 0) AS owes`,
+  );
+  return found?.owes ?? false;
+}

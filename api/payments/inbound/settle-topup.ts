@@ -6,6 +6,7 @@ import { payments } from "../../db/tables.ts";
 import { customerAccount, openAccount } from "../../ledger/accounts.ts";
 import { balanceOf } from "../../ledger/balance-of.ts";
 import { post } from "../../ledger/post.ts";
+import { wakeCardsOf } from "../cards/wake-cards.ts";
 import type { PaymentRow } from "../to-payment-resource.ts";
 import { commitmentFor } from "./commitment-for.ts";
 import { addNotice } from "./notices.ts";
@@ -34,6 +35,7 @@ export async function settleTopup(
     // What is moved once is not there to be moved again: the cause needs no name of its own.
     const cause = { reason: "topup", reference: `${payment.id}:${newId(ctx, "transfer")}` };
     await post(ctx, tx, { debit: arriving, credit: balance, amountMicroUsdc: due, ...cause });
+    await wakeCardsOf(tx, payment.customerId, ctx.clock.nowMs());
   }
   await note(ctx, tx, payment, arrived, counted, signature);
 }
