@@ -11,6 +11,7 @@ import { readJournal } from "./output-journal.ts";
 import { execAsProcess, execMarker } from "./process-exec.ts";
 import { readExit, readSpec, readSupervisor, workloadFiles, writeSpec } from "./process-files.ts";
 import { isAlive } from "./process-identity.ts";
+import { SerialQueue } from "./serial-queue.ts";
 import { startupCommand } from "./startup-command.ts";
 import { validateSpec } from "./validate-spec.ts";
 import { type Rendezvous, workloadEnvironment } from "./workload-environment.ts";
@@ -49,6 +50,8 @@ export class ProcessRuntime implements WorkloadRuntime {
   readonly kind = "process";
   readonly description = "plain processes of this machine, without isolation";
   readonly #options: ProcessRuntimeOptions;
+  /** Making a directory and sweeping must not cross: one whose description is being written looks left over. */
+  readonly #directoryQueue = new SerialQueue();
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
@@ -60,7 +63,7 @@ export class ProcessRuntime implements WorkloadRuntime {
     const directory = this.#directoryOf(spec.leaseId);
     if ((await readSpec(directory)) === null) {
       const { work, temporary } = workloadFiles(directory);
-      await writeSpec(directory, {
+      const description = {
         leaseId: spec.leaseId,
         clusterId: spec.clusterId,
         rank: spec.rank,
@@ -72,7 +75,8 @@ export class ProcessRuntime implements WorkloadRuntime {
           ...gpuEnvironment(spec.gpus),
           ...workloadEnvironment(spec, rendezvousOnLoopback(spec)),
         },
-      });
+      };
+      await this.#directoryQueue.run(() => writeSpec(directory, description));
     }
     if ((await readSupervisor(directory)) === null) {
       await superviseIn(directory);
@@ -136,12 +140,14 @@ export class ProcessRuntime implements WorkloadRuntime {
   }
 
   async sweep(): Promise<void> {
-    for (const leaseId of await this.#leaseIds()) {
-      // Without its description a directory is what an interrupted start or stop has left.
-      if ((await readSpec(this.#directoryOf(leaseId))) === null) {
-        await this.stop(leaseId, { graceMs: 0 });
+    await this.#directoryQueue.run(async () => {
+      for (const leaseId of await this.#leaseIds()) {
+        // Without its description a directory is what an interrupted start or stop has left.
+        if ((await readSpec(this.#directoryOf(leaseId))) === null) {
+          await this.stop(leaseId, { graceMs: 0 });
+        }
       }
-    }
+    });
   }
 
   async #observe(leaseId: string): Promise<ObservedWorkload | null> {

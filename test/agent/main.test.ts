@@ -89,9 +89,13 @@ describe("the agent's program", () => {
       await rm(directory, { recursive: true, maxRetries: 5 });
     });
     const { leaseId } = lease(api);
-    const isReady = () => api.plane.lastObservation(leaseId)?.state === "ready";
-    await eventually("the lease is ready", () => isReady() || agent.exitCode !== null);
+    const state = () => api.plane.lastObservation(leaseId)?.state ?? "starting";
+    await eventually(
+      "the lease is ready, or nothing to wait for",
+      () => state() !== "starting" || agent.exitCode !== null,
+    );
     expect(agent.exitCode).toBeNull();
+    expect(api.plane.lastObservation(leaseId)).toEqual({ leaseId, state: "ready" });
     agent.kill("SIGTERM");
     expect((await ended)[0]).toBe(0);
   });

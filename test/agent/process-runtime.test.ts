@@ -54,6 +54,25 @@ describe("the process runtime", () => {
     }
   });
 
+  it("is not swept away while it starts", async () => {
+    const runtime = newRuntime();
+    const specs = gang(3);
+    let starting = true;
+    const started = Promise.all(specs.map((spec) => runtime.start(spec))).finally(() => {
+      starting = false;
+    });
+    started.catch(() => undefined);
+    while (starting) {
+      await runtime.sweep();
+    }
+    try {
+      await started;
+      expect((await runtime.list()).map(({ state }) => state)).toEqual(["running", "running", "running"]);
+    } finally {
+      await Promise.all(specs.map(({ leaseId }) => runtime.stop(leaseId, { graceMs: 0 })));
+    }
+  });
+
   it("gives the ranks of a cluster one master port, and clusters different ones", async () => {
     const specs = [...gang(2), ...gang(1)];
     for (const spec of specs) {
