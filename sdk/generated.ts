@@ -251,6 +251,7 @@ export interface Payment {
   clusterId: string | null;
   purpose: PaymentPurpose;
   rail: Rail;
+  /** `refunded`: paid by a card, to which all of it went back, as a refund or by a lost dispute. */
   status: PaymentStatus;
   amount: Money;
   received: Money;
@@ -275,7 +276,7 @@ export type PaymentPurpose = "reserve" | "extend" | "topup" | (string & {});
 
 export type Rail = "solana_pay" | "x402" | "balance" | "stripe" | (string & {});
 
-export type PaymentStatus = "pending" | "detected" | "settled" | "expired" | (string & {});
+export type PaymentStatus = "pending" | "detected" | "settled" | "expired" | "refunded" | (string & {});
 
 export interface SolanaPayRequest {
   /** Solana Pay transfer request; show it as a QR code or hand it to a wallet. */

@@ -3,7 +3,7 @@ import { idOutput } from "../ids.ts";
 import { moneySchema } from "../money.ts";
 import { timestampSchema } from "../time.ts";
 
-export const PAYMENT_STATUSES = ["pending", "detected", "settled", "expired"] as const;
+export const PAYMENT_STATUSES = ["pending", "detected", "settled", "expired", "refunded"] as const;
 export const paymentStatusSchema = z.enum(PAYMENT_STATUSES).meta({ id: "PaymentStatus" });
 /** Ways to pay: a wallet, an x402 client, an account's balance, a card. */
 export const RAILS = ["solana_pay", "x402", "balance", "stripe"] as const;
@@ -69,7 +69,9 @@ export const paymentSchema = z
     cluster_id: idOutput("cluster").nullable().describe("Null for a top-up."),
     purpose: paymentPurposeSchema,
     rail: railSchema,
-    status: paymentStatusSchema,
+    status: paymentStatusSchema.describe(
+      "`refunded`: paid by a card, to which all of it went back, as a refund or by a lost dispute.",
+    ),
     amount: moneySchema,
     received: moneySchema,
     missing: moneySchema.describe("What is still due."),

@@ -37,6 +37,7 @@ async function moneyOf(account: string) {
   return { balance, maturing, disputed };
 }
 
+const statusOf = async (account: string, id: string) => (await world.read(account, id)).status;
 const isFrozen = async (account: string) => (await world.customer(account)).frozenAt !== null;
 
 describe("refunds", () => {
@@ -46,7 +47,9 @@ describe("refunds", () => {
     expect(await moneyOf(account)).toEqual({ balance: 0, maturing: 1500, disputed: 0 });
     await world.pass(HOLD_MS);
     expect(await moneyOf(account)).toEqual({ balance: 1500, maturing: 0, disputed: 0 });
+    expect(await statusOf(account, id)).toBe("settled");
     await tell(world.stripe.refund(id, 1500));
+    expect(await statusOf(account, id)).toBe("refunded");
     expect(await moneyOf(account)).toEqual({ balance: 0, maturing: 0, disputed: 0 });
     expect(await world.card(id)).toMatchObject({ reversedMicroUsdc: 25n * USDC, lossMicroUsdc: 0n });
     expect(await isFrozen(account)).toBe(false);
@@ -113,7 +116,9 @@ describe("refunds", () => {
   test("that fail come back", async () => {
     const { account, id } = await customer("matured");
     await tell(world.stripe.refund(id, 2500));
+    expect(await statusOf(account, id)).toBe("refunded");
     await tell(world.stripe.failRefund(id, 2500));
+    expect(await statusOf(account, id)).toBe("settled");
     expect(await moneyOf(account)).toEqual({ balance: 2500, maturing: 0, disputed: 0 });
     expect(await world.faults()).toEqual([]);
   });
@@ -143,7 +148,9 @@ describe("disputes", () => {
   test("that are lost take the money away for good, and the account stays frozen", async () => {
     const { account, id } = await customer("matured");
     await tell(world.stripe.dispute(id, 2500));
+    expect(await statusOf(account, id)).toBe("settled");
     await tell(world.stripe.decide(id, "lost"));
+    expect(await statusOf(account, id)).toBe("refunded");
     expect(await moneyOf(account)).toEqual({ balance: 0, maturing: 0, disputed: 0 });
     expect(await world.card(id)).toMatchObject({ reversedMicroUsdc: 25n * USDC, disputeStatus: "lost" });
     expect(await isFrozen(account)).toBe(true);

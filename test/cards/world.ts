@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
-import { formatUsdc, type Payment } from "@volley/schema";
+import { formatUsdc, type Payment, parseId } from "@volley/schema";
 import { and, eq, lte } from "drizzle-orm";
 import { newApp } from "../../api/app.ts";
 import { type Context, newId } from "../../api/context.ts";
@@ -23,6 +23,7 @@ import { post } from "../../api/ledger/post.ts";
 import { insertCardTopup } from "../../api/payments/cards/card-topup.ts";
 import { reconcileCard } from "../../api/payments/cards/reconcile-card.ts";
 import { createTopup } from "../../api/payments/create-topup.ts";
+import { getPayment } from "../../api/payments/get-payment.ts";
 import { stripeCards } from "../../api/payments/stripe/stripe-cards.ts";
 import { createTestDatabase } from "../harness/database.ts";
 import { system, TEST_SETTINGS, testServices } from "../harness/services.ts";
@@ -131,6 +132,9 @@ export async function newCardWorld(connectionsMax = 10) {
         .from(tasks)
         .where(and(eq(tasks.kind, "card"), lte(tasks.dueAt, ctx.clock.nowMs())));
     },
+    /** What the signed-in account is told of a payment. */
+    read: (accountId: string, id: string) =>
+      getPayment({ ...ctx, actor: actorOf(accountId) }, { id: parseId("payment", id) }),
     async payment(id: string) {
       const [row] = await database.db.select().from(payments).where(eq(payments.id, id));
       if (row === undefined) throw new Error("no such payment");

@@ -21,7 +21,8 @@ const HELD = `SELECT refunds.id FROM refunds JOIN customers ON customers.id = re
 const UNFINISHED = `
   SELECT 'cluster ' || id || ' is ' || status FROM clusters WHERE status NOT IN ('stopped', 'expired', 'failed')
   UNION ALL SELECT 'lease ' || id || ' has its machine' FROM leases WHERE released_at IS NULL
-  UNION ALL SELECT 'payment ' || id || ' is ' || status FROM payments WHERE status NOT IN ('settled', 'expired')
+  UNION ALL SELECT 'payment ' || id || ' is ' || status FROM payments
+    WHERE status NOT IN ('settled', 'expired', 'refunded')
   UNION ALL SELECT 'refund ' || id || ' is ' || status || coalesce(': ' || reason, '') FROM refunds
     WHERE status NOT IN ('finalized', 'cancelled') AND refunds.id NOT IN (${HELD})
   UNION ALL SELECT 'transfer ' || signature || ' is ' || finality FROM inbound_transfers WHERE finality = 'confirmed'

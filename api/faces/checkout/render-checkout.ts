@@ -11,12 +11,20 @@ import { STYLE } from "./style.ts";
 type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
 /** Where the payment stands, in the payer's words. */
-export type CheckoutState = "due" | "partly_paid" | "detected" | "checking" | "paid" | "expired" | "closed";
+export type CheckoutState =
+  | "due"
+  | "partly_paid"
+  | "detected"
+  | "checking"
+  | "paid"
+  | "refunded"
+  | "expired"
+  | "closed";
 
 export function stateOf({ payment, transferUrl }: Checkout): CheckoutState {
   const { status, received } = payment;
   if (status === "settled") return "paid";
-  if (status === "expired") return "expired";
+  if (status === "expired" || status === "refunded") return status;
   if (status === "detected" && transferUrl === null) return "detected";
   // Its time is up, but what was sent in time may still be on its way: it isn't expired before its status says so.
   if (transferUrl === null) return payment.solana_pay === null ? "closed" : "checking";
@@ -25,7 +33,7 @@ export function stateOf({ payment, transferUrl }: Checkout): CheckoutState {
 
 /** Nothing more will happen that the payer waits for. */
 export function isOver(state: CheckoutState): boolean {
-  return state === "paid" || state === "expired" || state === "closed";
+  return state === "paid" || state === "refunded" || state === "expired" || state === "closed";
 }
 
 /** Tells the script whether what arrives is what is shown, so that nothing is replaced under a finger or a reader. */
@@ -99,6 +107,8 @@ ${amountText(payment.amount)} arrived.</strong> Send the missing ${amountText(pa
       return html`<p class="status"><strong>The time to pay is over.</strong> Please send nothing any more. Looking once more for money that was sent in time.</p>`;
     case "paid":
       return html`<p class="status good"><strong>Paid.</strong> ${amountText(payment.received)} USDC arrived. You can close this page.</p>`;
+    case "refunded":
+      return html`<p class="status"><strong>Refunded.</strong> The money of this payment went back to the card.</p>`;
     case "expired":
       return html`<p class="status bad"><strong>This payment has expired.</strong> Please send nothing any more. ${isZero(payment.received) ? "Nothing was charged." : `${amountText(payment.received)} USDC arrived; they are not lost, but stay yours as credit.`}</p>`;
     default:

@@ -81,10 +81,10 @@ async function paid(
     const moved = await post(ctx, tx, { ...move, reference: `${id}:${card.revision}` });
     if (!moved) throw new Error(`the ledger has revision ${card.revision} of ${id} although its row is older`);
   }
-  if (card.status !== "paid") {
-    const settled = { status: "settled", receivedMicroUsdc: amount, settledAt: nowMs } as const;
-    await tx.update(payments).set(settled).where(eq(payments.id, id));
-  }
+  // A refund that fails makes it settled again.
+  const status = positions.reversed === amount ? "refunded" : "settled";
+  const settled = { status, receivedMicroUsdc: amount, settledAt: payment.settledAt ?? nowMs } as const;
+  if (payment.status !== status) await tx.update(payments).set(settled).where(eq(payments.id, id));
   return {
     ...card,
     status: "paid",
