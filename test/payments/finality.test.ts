@@ -7,14 +7,20 @@ import { extendCluster } from "../../api/clusters/extend.ts";
 import { lockCluster } from "../../api/clusters/open-cluster.ts";
 import type { Context } from "../../api/context.ts";
 import { chainCursors, clusters, inboundTransfers, leases } from "../../api/db/tables.ts";
+import { openAccount } from "../../api/ledger/accounts.ts";
 import { auditLedger } from "../../api/ledger/audit-ledger.ts";
 import { balanceOf } from "../../api/ledger/balance-of.ts";
+import { post } from "../../api/ledger/post.ts";
 import { getBalance } from "../../api/payments/balance/get-balance.ts";
+import { createTopup } from "../../api/payments/create-topup.ts";
 import { confirmFinality } from "../../api/payments/inbound/confirm-finality.ts";
+import { recordInbound } from "../../api/payments/inbound/record-inbound.ts";
 import { treasuryAccount } from "../../api/payments/inbound/treasury-account.ts";
+import { watchPayment } from "../../api/payments/inbound/watch-payment.ts";
 import { type Chain, ChainError } from "../../api/ports/chain.ts";
 import { type SignedIn, signIn } from "../harness/account.ts";
 import type { Reservation } from "../harness/reservation.ts";
+import { solanaPayOf } from "../harness/solana-pay-of.ts";
 import { type MoneyWorld, newMoneyWorld } from "./world.ts";
 
 const AMOUNT = 5_000_000n;
@@ -38,6 +44,8 @@ async function paid(surplus = 0n): Promise<{ reservation: Reservation; signature
   await world.watch(reservation);
   return { reservation, signature };
 }
+
+const availableOf = async (who: SignedIn) => (await getBalance(who.as(), {})).available.amount;
 
 /** A chain from which these transactions are gone. */
 const without = (...gone: string[]): Context =>
@@ -228,7 +236,68 @@ describe("more than may count at confirmed, beyond what was asked for", () => {
     await world.db.update(clusters).set({ customerId: who.account.id }).where(eq(clusters.id, clusterId));
     return { who, ...found };
   }
-  const availableOf = async (who: SignedIn) => (await getBalance(who.as(), {})).available.amount;
+});
+
+describe("what was spent of a transfer that vanished, and lands again after all", () => {
+  const lossOf = async () => -(await balanceOf(world.db, "loss:platform")).postedMicroUsdc;
+  async function landAgain() {
+    await world.db.delete(chainCursors);
+    await world.catchUp();
+  }
+
+  test("is the platform's again where it had filled a balance", async () => {
+    const who = await signIn(world.ctx, await world.wallet(60_000_000n));
+    const before = await lossOf();
+    const topup = await createTopup(who.as({ idempotencyKey: "key" }), { amount: "60", rail: "solana_pay" });
+    const { reference } = solanaPayOf(topup);
+    const signature = await world.pay(who.wallet, 60_000_000n, [reference]);
+    world.advance(1);
+    await watchPayment(world.ctx, topup.id);
+    await spend(who, 45_000_000n);
+    const known = await rowOf(signature);
+    if (known === undefined) throw new Error("it was not seen");
+    const { amountMicroUsdc, sourceOwner, transferIndex: index, slot } = known;
+    const transfers = [{ index, amountMicroUsdc, sourceOwner, referenceKeys: [], reference }];
+    for (let times = 0; times < 2; times++) {
+      await untilDropped(signature);
+      expect(await availableOf(who)).toBe("0.000000");
+      expect((await lossOf()) - before).toBe(45_000_000n);
+      await recordInbound(world.ctx, { signature, slot, blockTimeSeconds: null, transfers, finality: "confirmed" });
+      expect(await availableOf(who)).toBe("15.000000");
+      expect(await lossOf()).toBe(before);
+    }
+    await landAgain();
+    expect(await availableOf(who)).toBe("15.000000");
+    expect(await world.faults()).toEqual([]);
+  });
+
+  test("is the platform's again where a cluster was charged for it, and its bill adds up", async () => {
+    const { reservation, signature } = await paid();
+    const readyAt = world.clock.nowMs();
+    const hourMs = 3_600_000;
+    const isThis = eq(clusters.id, reservation.clusterId);
+    await world.db
+      .update(clusters)
+      .set({ status: "running", readyAt, endsAt: readyAt + hourMs })
+      .where(isThis);
+    await end(reservation, null, readyAt + hourMs);
+    const before = await lossOf();
+    const { bill } = await world.cluster(reservation);
+    await untilDropped(signature);
+    expect((await lossOf()) - before).toBe(parseUsdc(bill?.charged.amount ?? ""));
+    await landAgain();
+    expect(await lossOf()).toBe(before);
+    expect((await world.cluster(reservation)).bill).toEqual(bill);
+    expect(await world.faults()).toEqual([]);
+  });
+
+  async function spend(who: SignedIn, amountMicroUsdc: bigint) {
+    const spent = { debit: `customer:${who.account.id}`, credit: "revenue:platform", amountMicroUsdc };
+    await world.db.transaction(async (tx) => {
+      await openAccount(world.ctx, tx, spent.credit, "revenue");
+      await post(world.ctx, tx, { ...spent, reason: "test", reference: who.account.id });
+    });
+  }
 });
 
 describe("of more transfers than one look takes", () => {

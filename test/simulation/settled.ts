@@ -169,8 +169,9 @@ async function checkTotals(world: World, moved: readonly Movement[]): Promise<vo
     ) SELECT
       coalesce((SELECT -balance FROM balances WHERE kind = 'chain'), 0)::text AS chain,
       coalesce((SELECT sum(balance) FROM balances WHERE kind IN ('supplier', 'revenue')), 0)::text AS earned,
-      coalesce((SELECT sum(amount_micro_usdc) FROM transfers
-                WHERE reason = 'inbound_dropped' AND debit_account LIKE 'loss:%'), 0)::text AS lost,
+      coalesce((SELECT sum(CASE reason WHEN 'inbound_dropped' THEN amount_micro_usdc ELSE -amount_micro_usdc END)
+                FROM transfers WHERE reason = 'inbound_dropped' AND debit_account LIKE 'loss:%'
+                  OR reason = 'inbound_returned'), 0)::text AS lost,
       coalesce((SELECT sum(((bill->'charged'->>'amount')::numeric * 1000000)::bigint) FROM clusters), 0)::text AS charged,
       coalesce((SELECT sum(amount_micro_usdc) FROM refunds WHERE kind = 'payout' AND status = 'finalized'), 0)::text
         AS paid_out,
@@ -252,13 +253,15 @@ async function fromCard(world: World, paymentId: string): Promise<bigint> {
   return world.cards.keptMicroUsdc(paymentId) + BigInt(loss?.amount ?? 0) - BigInt(held?.amount ?? 0);
 }
 
-/** What was used before a payment that had been seen vanished with its fork: the platform's loss. */
+/** What was used before a payment that had been seen vanished with its fork for good: the platform's loss. */
 async function lostToForks(world: World, clusterId: string): Promise<bigint> {
   const [lost] = await world.database.direct<{ amount: string }[]>`
-    SELECT coalesce(sum(transfers.amount_micro_usdc), 0)::text AS amount
+    SELECT coalesce(sum(CASE reason WHEN 'inbound_dropped' THEN transfers.amount_micro_usdc
+                                    ELSE -transfers.amount_micro_usdc END), 0)::text AS amount
     FROM transfers JOIN inbound_transfers ON transfers.reference LIKE signature || '%'
       JOIN payments ON payments.id = payment_id
-    WHERE reason = 'inbound_dropped' AND debit_account LIKE 'loss:%' AND cluster_id = ${clusterId}`;
+    WHERE (reason = 'inbound_dropped' AND debit_account LIKE 'loss:%' OR reason = 'inbound_returned')
+      AND cluster_id = ${clusterId}`;
   return BigInt(lost?.amount ?? 0);
 }
 

@@ -26,7 +26,7 @@ import { recoverableOf, takeBackRefunds, takeBackRest } from "./take-back.ts";
 /**
  * A transfer that had been seen at `confirmed` vanished with its fork: its ledger transfer is reversed. What it paid
  * for ends at once and costs nothing; what can't be got back from the cluster's account any more is the platform's
- * loss. Should the transaction land again, it counts anew.
+ * loss. Should the transaction land again, it counts anew, less that loss.
  */
 export async function dropInbound(ctx: Context, row: InboundRow): Promise<void> {
   const ended = await ctx.db.transaction(async (tx) => {

@@ -9,6 +9,7 @@ import { refundAgain } from "../refunds/refund-again.ts";
 import { type ClusterPaymentRow, isForCluster, type PaymentRow } from "../to-payment-resource.ts";
 import type { AttributedTransfer } from "./attribute-transfers.ts";
 import { inboundReference } from "./inbound-reference.ts";
+import { setOffLoss } from "./set-off-loss.ts";
 import { noteLate, noteSurplus, settlePayment } from "./settle-payment.ts";
 import { settleTopup } from "./settle-topup.ts";
 
@@ -156,14 +157,13 @@ async function credit(ctx: Context, tx: Transaction, arrival: Arrival, payee: Pa
   const account = payee === null ? UNALLOCATED_ACCOUNT : customerAccount(payee.cluster?.id ?? payee.payment.id);
   await openAccount(ctx, tx, CHAIN_ACCOUNT, "chain");
   await openAccount(ctx, tx, account, payee === null ? "unallocated" : "customer");
-  const moved = await post(ctx, tx, {
-    debit: CHAIN_ACCOUNT,
-    credit: account,
-    amountMicroUsdc: arrival.transfer.amountMicroUsdc,
-    reason: "inbound",
-    reference: await inboundReference(tx, arrival.signature, arrival.transfer.index),
-  });
-  if (!moved) throw new Error(`the ledger has ${arrival.signature} although its row is new`);
+  const { signature, transfer } = arrival;
+  const { amountMicroUsdc } = transfer;
+  const reference = await inboundReference(tx, signature, transfer.index);
+  const posting = { debit: CHAIN_ACCOUNT, credit: account, amountMicroUsdc, reason: "inbound", reference };
+  if (!(await post(ctx, tx, posting))) throw new Error(`the ledger has ${signature} although its row is new`);
+  const base = `${signature}:${transfer.index}`;
+  if (payee !== null && reference !== base) await setOffLoss(ctx, tx, { base, reference, account, amountMicroUsdc });
 }
 
 async function received(tx: Transaction, payee: Payee, arrival: Arrival): Promise<Payee> {
