@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
-import { engineMessage, engineStatus, whenEngineAnswers } from "./engine-connection.ts";
+import { type EngineConnection, engineMessage, engineStatus, whenEngineAnswers } from "./engine-connection.ts";
 import { readOutputFrames } from "./multiplexed-output.ts";
 import { untilClosed } from "./until-closed.ts";
 import { type ExecEvent, type ExecRequest, WorkloadError } from "./workload-runtime.ts";
@@ -22,7 +22,7 @@ true`;
  * @throws WorkloadError `not_running`, `exec_failed`; the signal's reason when aborted
  */
 export async function* execInContainer(
-  engine: { readonly docker: Docker; readonly streams: Docker },
+  engine: EngineConnection,
   name: string,
   request: ExecRequest,
 ): AsyncGenerator<ExecEvent> {
@@ -61,7 +61,7 @@ export async function* execInContainer(
     }
     yield* readOutputFrames(untilClosed(socket), { wholeFrames: false });
     request.signal.throwIfAborted();
-    const exitCode = await exitCodeOf(engine.docker, exec.id, name);
+    const exitCode = await exitCodeOf(engine, exec.id, name);
     ended = true;
     yield { exitCode };
   } finally {
@@ -112,7 +112,7 @@ function execOptions(request: ExecRequest): Docker.ExecCreateOptions {
   };
 }
 
-async function exitCodeOf(docker: Docker, execId: string, name: string): Promise<number> {
+async function exitCodeOf({ docker, flavor }: EngineConnection, execId: string, name: string): Promise<number> {
   const deadlineMs = performance.now() + settleTimeoutMs;
   for (;;) {
     const state = await whenEngineAnswers(() => docker.getExec(execId).inspect()).catch((error: unknown) => {
@@ -121,7 +121,9 @@ async function exitCodeOf(docker: Docker, execId: string, name: string): Promise
       }
       throw error;
     });
-    if (state !== null && !state.Running && state.ExitCode !== null) {
+    // Podman says 0 of what it has begun and not yet noted as running, too; only what has ended can be removed.
+    const hasEnded = state !== null && !state.Running && (flavor === "docker" || state.CanRemove);
+    if (hasEnded && state.ExitCode !== null) {
       return state.ExitCode;
     }
     if (state === null || !(await inspectRunning(docker, name))) {

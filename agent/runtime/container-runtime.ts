@@ -89,7 +89,7 @@ export class ContainerRuntime implements WorkloadRuntime {
   }
 
   exec(leaseId: string, request: ExecRequest): AsyncIterable<ExecEvent> {
-    return execInContainer({ docker: this.#docker, streams: this.#streams }, containerName(leaseId), request);
+    return execInContainer(this.#options.engine, containerName(leaseId), request);
   }
 
   async killExec(leaseId: string, execId: string): Promise<void> {
