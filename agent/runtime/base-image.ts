@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { collectBaseImage, describeContents } from "./base-image-files.ts";
-import { type EngineConnection, engineMessage, engineStatus } from "./engine-connection.ts";
+import { askAgainWhile, type EngineConnection, engineMessage, engineStatus } from "./engine-connection.ts";
 import { packImage } from "./pack-image.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { WorkloadError } from "./workload-runtime.ts";
@@ -17,7 +17,6 @@ const pullTimeoutMs = 15 * 60_000;
 const pullSilenceMs = 60_000;
 const importTimeoutMs = 5 * 60_000;
 const settleTimeoutMs = 10_000;
-const pollMs = 100;
 
 const imagePattern = /^[a-z0-9][a-z0-9._:/@-]{0,254}$/i;
 
@@ -148,21 +147,16 @@ function pullProblem(output: string): string {
 }
 
 async function hasImage(docker: Docker, name: string): Promise<boolean> {
-  const deadlineMs = performance.now() + settleTimeoutMs;
-  for (;;) {
-    try {
-      await docker.getImage(name).inspect();
-      return true;
-    } catch (error) {
-      if (engineStatus(error) === 404) {
-        return false;
-      }
-      // Podman fails to read an image that another agent of this machine is just writing.
-      if (engineStatus(error) !== 500 || performance.now() > deadlineMs) {
-        throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+  try {
+    // Podman fails to read an image that another agent of this machine is just writing.
+    const isBeingWritten = (error: unknown) => engineStatus(error) === 500;
+    await askAgainWhile(isBeingWritten, settleTimeoutMs, () => docker.getImage(name).inspect());
+    return true;
+  } catch (error) {
+    if (engineStatus(error) === 404) {
+      return false;
     }
+    throw error;
   }
 }
 

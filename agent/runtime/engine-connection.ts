@@ -94,14 +94,23 @@ const restartTimeoutMs = 15_000;
 const pollMs = 50;
 
 /** Asks again while nobody listens, as when an engine is being restarted. What is asked must bear repetition. */
-export async function whenEngineAnswers<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-  const deadlineMs = performance.now() + restartTimeoutMs;
+export function whenEngineAnswers<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  const isAway = (error: unknown) => awayCodes.has(error instanceof Error ? Reflect.get(error, "code") : undefined);
+  return askAgainWhile(isAway, restartTimeoutMs, ask);
+}
+
+/** Asks again while what fails is expected to pass, and gives up after so long. */
+export async function askAgainWhile<Answer>(
+  passes: (error: unknown) => boolean,
+  timeoutMs: number,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
-      if (!awayCodes.has(code) || performance.now() > deadlineMs) {
+      if (!passes(error) || performance.now() > deadlineMs) {
         throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, pollMs));

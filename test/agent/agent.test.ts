@@ -13,6 +13,23 @@ function nvidiaSmi(...names: readonly string[]): string {
   return names.map(line).join("");
 }
 
+/** A machine that has joined, and on which one lease is ready. */
+async function agentWithReadyLease(): Promise<AgentHarness> {
+  const harness = await AgentHarness.create();
+  await harness.start();
+  harness.assign("ls_a");
+  await harness.clock.advance(3_000);
+  return harness;
+}
+
+/** The same, whose agent was killed, and whose engine no longer answers. */
+async function agentThatCannotLook(): Promise<AgentHarness> {
+  const harness = await agentWithReadyLease();
+  await harness.crash();
+  harness.machine.broken = true;
+  return harness;
+}
+
 describe("joining", () => {
   it("tells what the machine is, once, and keeps its key to itself", async () => {
     const harness = await AgentHarness.create();
@@ -243,10 +260,7 @@ describe("something that answers in the API's place", () => {
   });
 
   it("is asked again with pauses, and believed in nothing", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     const before = harness.api.heartbeats.length;
     harness.api.isReplaced = true;
     harness.machine.workloads.get("ls_a")?.log.push("kept\n");
@@ -312,10 +326,7 @@ describe("while the disk takes nothing", () => {
   });
 
   it("a command is not begun that could not be written down, and is begun once it can", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     const makeRoom = await fillDisk(harness);
     harness.ask("exe_1", "ls_a");
     await harness.clock.advance(3_000);
@@ -326,10 +337,7 @@ describe("while the disk takes nothing", () => {
   });
 
   it("what has happened is kept, and written down when there is room again", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     const makeRoom = await fillDisk(harness);
     harness.want("ls_a", { desired: "stopped" });
     await harness.clock.advance(3_000);
@@ -459,10 +467,7 @@ describe("the end of a lease", () => {
 
 describe("a restart of the agent", () => {
   it("leaves workloads running and finds them again", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     await harness.stop();
     expect(harness.running()).toEqual(["ls_a"]);
     expect(harness.api.heartbeats.at(-1)?.draining).toBe(true);
@@ -503,10 +508,7 @@ describe("a restart of the agent", () => {
   });
 
   it("stops what it has no record of, before the control plane has spoken", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     await harness.crash();
     const known = harness.machine.workloads.get("ls_a");
     harness.machine.workloads.set("ls_lost", { ...known, spec: { ...known?.spec, leaseId: "ls_lost" } } as never);
@@ -517,10 +519,7 @@ describe("a restart of the agent", () => {
   });
 
   it("takes everything along when told to", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     await harness.stop({ stopWorkloads: true });
     expect(harness.running()).toEqual([]);
     expect(harness.api.heartbeats.at(-1)).toEqual({ leases: [], draining: true });
@@ -542,12 +541,7 @@ describe("heartbeats", () => {
   });
 
   it("say nothing as long as the machine cannot be looked at, since silence about a lease means absence", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
-    await harness.crash();
-    harness.machine.broken = true;
+    const harness = await agentThatCannotLook();
     const before = harness.api.heartbeats.length;
     await harness.start();
     await harness.clock.advance(20_000);
@@ -558,10 +552,7 @@ describe("heartbeats", () => {
   });
 
   it("stop when the engine has not answered for long: what ran may have ended, and would be billed", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
+    const harness = await agentWithReadyLease();
     harness.machine.broken = true;
     await harness.clock.advance(60_000);
     expect(harness.api.heartbeats.at(-1)?.leases).toEqual([{ leaseId: "ls_a", state: "ready" }]);
@@ -576,12 +567,7 @@ describe("heartbeats", () => {
   });
 
   it("leave no lease out in the last one of an agent that could not look at the machine", async () => {
-    const harness = await AgentHarness.create();
-    await harness.start();
-    harness.assign("ls_a");
-    await harness.clock.advance(3_000);
-    await harness.crash();
-    harness.machine.broken = true;
+    const harness = await agentThatCannotLook();
     const before = harness.api.heartbeats.length;
     await harness.start();
     await harness.clock.advance(3_000);

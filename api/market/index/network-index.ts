@@ -157,7 +157,7 @@ export class NetworkIndex {
     first = 0;
     for (const { byPrice, byReliability } of this.#models) {
       byPrice.renumber(first);
-      byReliability.replace(byPrice.rows.slice());
+      byReliability.replace(byPrice.rows);
       first += byPrice.length;
     }
     this.version++;

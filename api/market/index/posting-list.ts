@@ -5,10 +5,8 @@ export type RowOrder = (a: number, b: number) => number;
 
 /** Rows in a fixed order. A row must leave the list before a column that the order reads changes. */
 export class PostingList {
+  rows = new Uint32Array(0);
   length = 0;
-  #rows = new Uint32Array(0);
-  /** Many models are never asked for in one of their orders, so a whole list is sorted when it is first used. */
-  #isSorted = true;
   readonly #order: RowOrder;
   readonly #firstKey: (row: number) => number;
 
@@ -18,57 +16,42 @@ export class PostingList {
     this.#firstKey = firstKey;
   }
 
-  /** In order. There may be room behind the last one. */
-  get rows(): Uint32Array<ArrayBuffer> {
-    if (!this.#isSorted) {
-      this.#rows = sorted(this.#rows, this.#order, this.#firstKey);
-      this.#isSorted = true;
-    }
-    return this.#rows;
-  }
-
-  /** Takes these rows, in any order, instead of what it held, and keeps the array. */
+  /** Takes these rows, in any order, instead of what it held. */
   replace(rows: Uint32Array<ArrayBuffer>): void {
-    this.#rows = rows;
-    this.#isSorted = false;
+    this.rows = sorted(rows, this.#order, this.#firstKey);
     this.length = rows.length;
   }
 
   /** For when the rows themselves were put in this order: they are numbered from `first` on now. */
   renumber(first: number): void {
-    const { rows } = this;
-    for (let at = 0; at < this.length; at++) rows[at] = first + at;
+    for (let at = 0; at < this.length; at++) this.rows[at] = first + at;
   }
 
   insert(row: number): void {
-    let { rows } = this;
-    if (this.length === rows.length) {
-      rows = grown(Uint32Array, rows, Math.max(8, Math.ceil(this.length * 1.5)));
-      this.#rows = rows;
+    if (this.length === this.rows.length) {
+      this.rows = grown(Uint32Array, this.rows, Math.max(8, Math.ceil(this.length * 1.5)));
     }
     const at = this.#position(row);
-    rows.copyWithin(at + 1, at, this.length);
-    rows[at] = row;
+    this.rows.copyWithin(at + 1, at, this.length);
+    this.rows[at] = row;
     this.length++;
   }
 
   /** @throws {Error} when the row is not where the order puts it, which means that the list is damaged */
   remove(row: number): void {
-    const { rows } = this;
     const at = this.#position(row);
-    if (at >= this.length || rows[at] !== row) throw new Error(`row ${row} is not in its posting list`);
-    rows.copyWithin(at, at + 1, this.length);
+    if (at >= this.length || this.rows[at] !== row) throw new Error(`row ${row} is not in its posting list`);
+    this.rows.copyWithin(at, at + 1, this.length);
     this.length--;
   }
 
   /** Of the first row that `isBefore` says no to; rows must be sorted by it. */
   firstNot(isBefore: (row: number) => boolean): number {
-    const { rows } = this;
     let low = 0;
     let high = this.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (isBefore(rows[middle] as number)) low = middle + 1;
+      if (isBefore(this.rows[middle] as number)) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -2,8 +2,9 @@ import { type InputOf, type Operations, type OutputOf, VolleyError } from "@voll
 import { eq } from "drizzle-orm";
 import { lockCluster } from "../../clusters/open-cluster.ts";
 import type { Context } from "../../context.ts";
-import { clusters, refunds } from "../../db/tables.ts";
+import { refunds } from "../../db/tables.ts";
 import { runIdempotent } from "../../idempotency/run-idempotent.ts";
+import { forgetRefundAddress } from "./forget-refund-address.ts";
 import { findRefund } from "./get-refund.ts";
 import { isUnsigned } from "./is-unsigned.ts";
 import { returnToCredit } from "./return-to-credit.ts";
@@ -26,9 +27,7 @@ export async function cancelRefund(ctx: Context, input: InputOf<Cancel>): Promis
     if (!(await isUnsigned(tx, refund))) throw tooLate(refund.status);
     await returnToCredit(ctx, tx, refund);
     // What an ended cluster sends there by itself would go there again with the next dust that a stranger pays in.
-    if (cluster !== null && cluster.bill !== null && cluster.refundAddress === refund.toAddress) {
-      await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
-    }
+    if (cluster !== null && cluster.bill !== null) await forgetRefundAddress(tx, cluster, refund.toAddress);
     return toRefundResource({ ...refund, status: "cancelled", reason: null });
   });
   if (clusterId !== null) ctx.hints.notify(`cluster:${clusterId}`);

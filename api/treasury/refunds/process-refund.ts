@@ -21,6 +21,7 @@ import { wakeCardsOf } from "../../payments/cards/wake-cards.ts";
 import { treasuryAccount } from "../../payments/inbound/treasury-account.ts";
 import { type RefundRow, toBillRefund } from "../../payments/refunds/begin-refund.ts";
 import { checkRefundAddress } from "../../payments/refunds/check-refund-address.ts";
+import { forgetRefundAddress } from "../../payments/refunds/forget-refund-address.ts";
 import { clearHeldAlarm } from "../../payments/refunds/held-alarm.ts";
 import { isUnsigned } from "../../payments/refunds/is-unsigned.ts";
 import { sendRest } from "../../payments/refunds/refund-rest.ts";
@@ -153,9 +154,7 @@ async function returnUnable(ctx: TreasuryContext, refund: RefundRow): Promise<vo
     const now = await lockRefund(tx, refund.id);
     if (now === null || !(await isUnsigned(tx, now))) return;
     await returnToCredit(ctx, tx, now);
-    if (cluster !== null && cluster.refundAddress === now.toAddress) {
-      await tx.update(clusters).set({ refundAddress: null }).where(eq(clusters.id, cluster.id));
-    }
+    if (cluster !== null) await forgetRefundAddress(tx, cluster, now.toAddress);
   });
   notifyOwner(ctx, refund);
 }
